@@ -1,0 +1,141 @@
+"""All that is known of one pool's endpoints, and the one place where news about them come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from epp.endpoints.adapters import AdapterLedger
+from epp.endpoints.freshness import Freshness, FreshnessSettings
+from epp.endpoints.health import Health, HealthSettings
+from epp.endpoints.ledger import Ledger
+from epp.endpoints.models import ModelCatalog
+from epp.endpoints.rates import Rates, TokenEstimates
+from epp.endpoints.table import Change, EndpointTable, Row
+from epp.endpoints.types import EndpointSpec, ModelCard, Scrape
+
+__all__ = ["CacheListener", "EndpointPool", "PoolSettings"]
+
+TICK_S = 0.25
+"""How often time-driven state (fading, slow start, ejections) is brought up to date."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """Settings of the pool's parts."""
+
+    freshness: FreshnessSettings = FreshnessSettings()
+    health: HealthSettings = HealthSettings()
+    max_charge_age_s: float = 7200.0
+    """A request that is under way for longer than this no longer counts as load."""
+
+
+class CacheListener(Protocol):
+    """Who keeps account of the endpoints' prefix caches."""
+
+    def cache_lost(self, row: Row) -> None:
+        """The endpoint left or restarted."""
+        ...
+
+    def cache_size_seen(self, row: Row, tokens: float | None) -> None:
+        """How much an endpoint's cache holds; None for a new one, of which it is not known."""
+        ...
+
+
+class EndpointPool:
+    """The endpoints of one pool."""
+
+    def __init__(self, settings: PoolSettings, caches: CacheListener) -> None:
+        self.table = EndpointTable()
+        self.ledger = Ledger(self.table, settings.max_charge_age_s)
+        self.freshness = Freshness(self.table, self.ledger, settings.freshness)
+        self.health = Health(self.table, settings.health)
+        self.rates = Rates(self.table)
+        self.estimates = TokenEstimates()
+        self.adapters = AdapterLedger(self.table)
+        self.models = ModelCatalog(self.table)
+        self._caches = caches
+        self._start_times: dict[Row, float] = {}
+        self._ticked_at = float("-inf")
+
+    def replace(self, specs: Iterable[EndpointSpec], now: float) -> Change:
+        """Takes the complete current set of endpoints."""
+        change = self.table.replace(specs, now)
+        for row in change.removed:
+            self._lose(row)
+            self.health.removed(row)
+            self.rates.forget(row)
+            self.models.forget(row)
+        for row in change.added:
+            self.health.added(row, now)
+            self._caches.cache_size_seen(row, None)
+        return change
+
+    def scraped(self, address: str, scrape: Scrape, asked_at: float, now: float) -> None:
+        """A metrics page of an endpoint. One that has left in the meantime is ignored, here and below."""
+        row = self.table.row_of(address)
+        if row is None:
+            return
+        if scrape.start_time is not None:
+            if self._start_times.get(row, scrape.start_time) != scrape.start_time:
+                self._lose(row)
+            self._start_times[row] = scrape.start_time
+        self.freshness.scraped(row, scrape, asked_at, now)
+        if scrape.capacity_tokens:
+            self._caches.cache_size_seen(row, scrape.capacity_tokens)
+        self.health.scraped(row, ok=True, asleep=scrape.asleep, now=now)
+        if scrape.adapters is not None:
+            self.adapters.scraped(row, scrape.adapters)
+
+    def scrape_failed(self, address: str, now: float) -> None:
+        """A metrics page could not be had."""
+        if (row := self.table.row_of(address)) is not None:
+            self.health.scraped(row, ok=False, now=now)
+
+    def health_seen(self, address: str, *, healthy: bool, now: float) -> None:
+        """A health probe was answered, or not."""
+        if (row := self.table.row_of(address)) is not None:
+            self.health.probed(row, healthy=healthy, now=now)
+
+    def models_seen(self, address: str, cards: tuple[ModelCard, ...] | None, now: float) -> None:  # noqa: ARG002
+        """An endpoint's list of models; None when its server has none to give."""
+        if (row := self.table.row_of(address)) is not None:
+            self.models.seen(row, cards)
+
+    def candidates(self, allowed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+        """Rows to choose from: the best class that is not empty, within `allowed` (None: all).
+
+        Classes: usable and within their limits; usable; any.
+        """
+        columns, rows = self.table.columns, self.table.live_rows
+        if allowed is not None:
+            rows = rows[allowed[rows]]
+        usable = columns.usable[rows]
+        welcome = usable & (columns.requests[rows] < columns.request_limit[rows])
+        if welcome.all():
+            return rows
+        if welcome.any():
+            return rows[welcome]
+        return rows[usable] if usable.any() else rows
+
+    def tick(self, now: float) -> None:
+        """Does what time asks for."""
+        self.ledger.tick(now)
+        if now - self._ticked_at >= TICK_S:
+            self._ticked_at = now
+            self.freshness.fade(now)
+            self.health.tick(now)
+
+    def wake_at(self) -> float:
+        """When `tick` should be called next."""
+        due = self.ledger.wake_at()
+        return self._ticked_at + TICK_S if due is None else min(due, self._ticked_at + TICK_S)
+
+    def _lose(self, row: Row) -> None:
+        self._start_times.pop(row, None)
+        self.adapters.forget(row)
+        self._caches.cache_lost(row)
