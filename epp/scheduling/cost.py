@@ -1,0 +1,97 @@
+"""The default cost: what placing a request on an endpoint costs it and everybody else there, in prefill tokens.
+
+    wait    = (prefill in front + what others' queues hold) * slowness
+    prefill = (prompt - matched) * slowness
+    adapter = 0 if resident; a load if a slot is free; a load and the wait for a slot otherwise
+    decode  = (REQUEST * outstanding + CONTEXT * context) * decode slowness
+    impact  = IMPACT * uncached * outstanding + EVICTION * blocks that do not fit
+    cost    = wait + prefill + adapter + decode + impact
+
+Why these terms: impact keeps a long prefill away from busy decodes; an oracle that left it out was worse than one that
+counted a tenth of the delay imposed on others. Sizes, not counts, because a queue's depth says nothing of one long
+prefill. Speed counts by its square root only: plain seconds chase the fast endpoints and thrash their caches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from epp.endpoints import AdapterState
+from epp.requests import InferenceRequest
+from epp.scheduling.view import View
+
+__all__ = ["LeastWorkCost"]
+
+Values = NDArray[np.float64]
+
+DEFAULT_PREFILL_RATE = 8000.0
+"""Tokens per second of an endpoint of which nothing has been learned; only adapter loads are converted with it."""
+
+_SLOWNESS_RANGE = (0.25, 4.0)
+"""One odd measurement must not decide everything."""
+
+
+@dataclass(slots=True)
+class LeastWorkCost:
+    """The default cost. The parameters' defaults come from a study with emulated engines (docs/policy.md)."""
+
+    impact: float = 0.1
+    """Share of the delay imposed on others that counts."""
+    request_tokens: float = 20.0
+    """Decode work of one more request in the batch."""
+    context_share: float = 0.023
+    """Decode work of one more token of context in the batch."""
+    adapter_load_s: float = 0.25
+    """Time to load a LoRA adapter into a slot."""
+    adapter_wait_s: float = 2.0
+    """Time until a slot frees where all are in use."""
+    eviction: float = 0.5
+    """Cost of each token of context beyond the KV cache's capacity: it evicts or preempts others."""
+    speed_exponent: float = 0.5
+    """How much speed counts: 0 not at all, 1 in plain seconds."""
+
+    def cost(self, request: InferenceRequest, view: View) -> Values:
+        """Tokens of prefill work at the pool's median speed."""
+        slowness = self._slowness(view.prefill_rate)
+        outstanding, uncached = view.outstanding, view.uncached_tokens
+        wait = view.backlog_tokens * slowness
+        prefill = uncached * slowness
+        decode = self.request_tokens * outstanding + self.context_share * view.context_tokens
+        impact = self.impact * uncached * outstanding + self._eviction(view, uncached)
+        for name, term in (("wait", wait), ("prefill", prefill), ("decode", decode), ("impact", impact)):
+            view.note(name, term)
+        total = wait + prefill + decode + impact
+        if request.adapter:
+            adapter = self._adapter(request.adapter, view)
+            view.note("adapter", adapter)
+            total += adapter
+        return total
+
+    def _slowness(self, rate: Values) -> Values | float:
+        """Work on an endpoint in work at the pool's median speed; 1 where nothing is known."""
+        known = rate > 0
+        if not known.any():
+            return 1.0
+        ratio = np.where(known, np.median(rate[known]) / np.where(known, rate, 1.0), 1.0)
+        slow: Values = np.clip(ratio, *_SLOWNESS_RANGE) ** self.speed_exponent
+        return slow
+
+    def _eviction(self, view: View, uncached: Values) -> Values | float:
+        capacity = view.capacity_tokens
+        if not capacity.any():
+            return 0.0
+        used = np.maximum(view.kv_usage * capacity, view.context_tokens)
+        over = used + uncached + view.features.output_tokens - capacity
+        return np.where(capacity > 0, self.eviction * np.maximum(0.0, over), 0.0)
+
+    def _adapter(self, adapter: str, view: View) -> Values:
+        rate = view.pool.rates.median_prefill_rate(DEFAULT_PREFILL_RATE)
+        load, wait = self.adapter_load_s * rate, self.adapter_wait_s * rate
+        by_state = np.zeros(len(AdapterState))
+        by_state[AdapterState.LOADABLE] = load
+        by_state[AdapterState.QUEUED] = wait
+        by_state[AdapterState.BUSY] = wait + load
+        return by_state[view.adapter_states(adapter)]
