@@ -1,0 +1,88 @@
+"""The part of a request's way that changes nothing: parse, resolve the model, prepare features, match and schedule.
+
+Serving charges what comes out of it; a dry run for `explain` does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from epp.endpoints import EndpointPool
+from epp.exchange import RequestReady
+from epp.requests import InferenceRequest, Malformed, opaque, parse
+from epp.router.outcomes import Reason, reason_of_body, reason_of_refusal
+from epp.router.subset import rows_named
+from epp.router.targets import TargetSettings, resolve
+from epp.scheduling import Decision, Features, Refusal, Restriction, Scheduler, prepare
+
+__all__ = ["Decided", "Decider", "Refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A request as it was understood, and where it is to go."""
+
+    request: InferenceRequest
+    features: Features
+    decision: Decision
+    parse_s: float
+    prepare_s: float
+    schedule_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a request is not placed."""
+
+    reason: Reason
+    request: InferenceRequest | None = None
+    """As far as it was understood."""
+    message: str = ""
+    """For the client, where more is known than the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """Decides for one pool. Randomness and time are the caller's."""
+
+    pool: EndpointPool
+    scheduler: Scheduler
+    targets: TargetSettings
+    use_subset: bool
+    rng: np.random.Generator
+    stopwatch: Callable[[], float]
+
+    def decide(self, ready: RequestReady, now: float) -> Decided | Refused:
+        """Where the request should go now."""
+        if unusable := reason_of_body(ready.body_state):
+            return Refused(unusable)
+        started = self.stopwatch()
+        request = opaque(ready.headers) if ready.hurried else parse(ready.headers, ready.body, ready.body_state)
+        if isinstance(request, Malformed):
+            return Refused(Reason.MALFORMED, message=request.message)
+        resolved = resolve(request, self.targets, self.pool.models, self.rng)
+        if isinstance(resolved, Reason):
+            return Refused(resolved, request)
+        parsed = self.stopwatch()
+        features = prepare(resolved, self.pool.estimates)
+        prepared = self.stopwatch()
+        decision = self._schedule(resolved, features, ready, now)
+        if isinstance(decision, Refusal):
+            return Refused(reason_of_refusal(decision), resolved)
+        scheduled = self.stopwatch()
+        return Decided(resolved, features, decision, parsed - started, prepared - parsed, scheduled - prepared)
+
+    def _schedule(
+        self, request: InferenceRequest, features: Features, ready: RequestReady, now: float
+    ) -> Decision | Refusal:
+        restrictions: list[Restriction] = []
+        if ready.subset is not None and self.use_subset:
+            restrictions.append(("subset", rows_named(ready.subset, self.pool.table)))
+        if request.target_model and (serving := self.pool.models.mask(request.target_model)) is not None:
+            restrictions.append(("model", serving))
+        if ready.hurried:
+            return self.scheduler.by_load(restrictions, now, "overloaded: picked by load alone")
+        return self.scheduler.schedule(request, features, restrictions, now)

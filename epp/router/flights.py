@@ -1,0 +1,72 @@
+"""What the router remembers of a placed request until it is over. The prompt is not among it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from epp.endpoints import Charge
+from epp.exchange import ReplyView
+from epp.prefix import PrefixChain
+from epp.requests import Operation
+from epp.scheduling import Decision, Placement
+
+__all__ = ["DecisionRecord", "Flight"]
+
+
+@dataclass(slots=True)
+class DecisionRecord:
+    """A decision and what became of it, for people: kept in a ring of the last ones."""
+
+    id: str
+    request_id: str
+    """The client's or proxy's `x-request-id`, shortened."""
+    traceparent: str
+    """W3C trace context of the request, empty without one; `tracestate` likewise."""
+    tracestate: str
+    at: float
+    """Monotonic seconds."""
+    operation: Operation
+    model: str
+    target_model: str
+    adapter: str
+    stream: bool
+    size_bytes: int
+    decision: Decision
+    served: str = ""
+    """Endpoint that really served, when the proxy reported another one than the pick."""
+    status: int = 0
+    ended: str = ""
+    """Verdict on the endpoint, empty while the request is under way."""
+    duration_s: float | None = None
+    time_to_first_token_s: float | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+@dataclass(slots=True)
+class Flight:
+    """A placed request under way."""
+
+    record: DecisionRecord
+    placement: Placement
+    charge: Charge
+    chain: PrefixChain
+    stamp: int
+    """Of the insertion into the prefix index."""
+    kept_blocks: int
+    """Blocks that the endpoint was believed to hold before the placement."""
+    predicted_tokens: float
+    """The same in tokens, before the endpoint's cache trust is applied."""
+    work_ahead_tokens: float
+    """Prefill work on the endpoint at the placement, this request's included."""
+    output_tokens: float
+    """Expected length of the answer."""
+    text_bytes: int
+    """Length of a prompt of text alone, for learning bytes per token; 0 when there were media or token ids."""
+    reply_view: ReplyView
+    declared: bool
+    """The proxy told its modes."""
+    event_stream: bool = False
+    content_type: str = ""
+    first_token_at: float | None = None
