@@ -31,7 +31,9 @@ class Columns:
     running_seen: Floats = _column(fill=0.0, unit="requests", source="vllm:num_requests_running")
     waiting_seen: Floats = _column(fill=0.0, unit="requests", source="vllm:num_requests_waiting")
     kv_usage_seen: Floats = _column(fill=0.0, unit="share 0..1", source="vllm:kv_cache_usage_perc")
-    capacity_tokens: Floats = _column(fill=0.0, unit="tokens, 0 unknown", source="vllm:cache_config_info")
+    capacity_tokens: Floats = _column(
+        fill=np.inf, unit="tokens, infinite when unknown", source="vllm:cache_config_info"
+    )
     block_size: Floats = _column(fill=0.0, unit="tokens, 0 unknown", source="vllm:cache_config_info block_size")
     max_loras: Floats = _column(fill=0.0, unit="adapters, 0 unknown", source="vllm:lora_requests_info max_lora")
     adapters_in_use: Floats = _column(fill=0.0, unit="adapters", source="slots with requests under way")
@@ -43,6 +45,8 @@ class Columns:
     waiting_base: Floats = _column(fill=0.0, unit="requests", source="waiting_seen")
     kv_usage_base: Floats = _column(fill=0.0, unit="share 0..1", source="kv_usage_seen")
 
+    kv_tokens: Floats = _column(fill=0.0, unit="tokens, 0 unknown", source="kv_usage_base * capacity_tokens")
+
     # What this picker has placed and not yet seen finish (kept by `ledger`).
     requests: Floats = _column(fill=0.0, unit="requests", source="placements under way")
     prefill_tokens: Floats = _column(fill=0.0, unit="tokens", source="uncached prompt tokens before their first token")
@@ -51,8 +55,11 @@ class Columns:
     # What others have placed, as far as scrapes show it beyond our own (kept by `freshness`).
     foreign_requests: Floats = _column(fill=0.0, unit="requests", source="running + waiting - requests_at_scrape")
 
+    foreign_waiting: Floats = _column(fill=0.0, unit="requests", source="the part of waiting_base that is foreign")
+
     # Learned (kept by `rates`).
     prefill_rate: Floats = _column(fill=0.0, unit="tokens/s, 0 unknown", source="work over time to first token")
+    relative_slowness: Floats = _column(fill=1.0, unit="ratio", source="the pool's median prefill_rate over its own")
     token_interval: Floats = _column(fill=0.0, unit="s, 0 unknown", source="time per output token")
     cache_trust: Floats = _column(fill=1.0, unit="share 0..1", source="observed over predicted cached tokens")
 

@@ -34,7 +34,7 @@ class FreshnessSettings:
 
 
 class Freshness:
-    """Keeps the `_seen`, `_base` and `foreign_requests` columns of one table."""
+    """Keeps the `_seen` and `_base` columns of one table, and what follows from them."""
 
     def __init__(self, table: EndpointTable, ledger: Ledger, settings: FreshnessSettings) -> None:
         self._table = table
@@ -55,7 +55,7 @@ class Freshness:
                 getattr(columns, name)[row] = value
         columns.scraped_at[row] = now
         columns.requests_at_scrape[row] = self._ledger.requests_at(row, asked_at)
-        self._update_foreign(np.array([row]))
+        self._derive(np.array([row]))
 
     def fade(self, now: float) -> None:
         """Ages what is stale. To be called a few times a second."""
@@ -70,9 +70,13 @@ class Freshness:
             seen, base = getattr(columns, seen_name), getattr(columns, base_name)
             worst = seen[live].max()
             base[stale] = seen[stale] + share * np.maximum(0.0, worst - seen[stale])
-        self._update_foreign(stale)
+        self._derive(stale)
 
-    def _update_foreign(self, rows: NDArray[np.int64]) -> None:
+    def _derive(self, rows: NDArray[np.int64]) -> None:
+        """Columns that follow from what was said."""
         columns = self._table.columns
-        shown = columns.running_base[rows] + columns.waiting_base[rows]
-        columns.foreign_requests[rows] = np.maximum(0.0, shown - columns.requests_at_scrape[rows])
+        waiting, capacity = columns.waiting_base[rows], columns.capacity_tokens[rows]
+        foreign = np.maximum(0.0, columns.running_base[rows] + waiting - columns.requests_at_scrape[rows])
+        columns.foreign_requests[rows] = foreign
+        columns.foreign_waiting[rows] = np.minimum(waiting, foreign)
+        columns.kv_tokens[rows] = columns.kv_usage_base[rows] * np.where(np.isfinite(capacity), capacity, 0.0)

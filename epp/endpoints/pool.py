@@ -73,6 +73,7 @@ class EndpointPool:
         for row in change.added:
             self.health.added(row, now)
             self._caches.cache_size_seen(row, None)
+        self.rates.refresh(force=True)
         return change
 
     def scraped(self, address: str, scrape: Scrape, asked_at: float, now: float) -> None:
@@ -129,6 +130,7 @@ class EndpointPool:
             self._ticked_at = now
             self.freshness.fade(now)
             self.health.tick(now)
+            self.rates.refresh()
 
     def wake_at(self) -> float:
         """When `tick` should be called next."""

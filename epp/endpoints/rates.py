@@ -23,6 +23,9 @@ _QUANTILE = 0.9
 _MIN_WORK_TOKENS = 256.0
 """Less work says more about fixed overhead than about speed."""
 
+_SLOWNESS_RANGE = (0.25, 4.0)
+"""One odd measurement must not decide everything."""
+
 _SMOOTHING = 0.1
 _SLOW_SMOOTHING = 0.02
 
@@ -33,6 +36,11 @@ class Rates:
     def __init__(self, table: EndpointTable) -> None:
         self._table = table
         self._samples: dict[Row, deque[float]] = {}
+        self._changed = False
+        self.version = 0
+        """Goes up when `relative_slowness` changes."""
+        self.uniform = True
+        """Nothing is known of any endpoint's speed."""
 
     def first_token(self, row: Row, work_tokens: float, elapsed_s: float) -> None:
         """A first token came `elapsed_s` after the placement; `work_tokens` of prefill were in front or its own."""
@@ -43,6 +51,7 @@ class Rates:
         if len(samples) >= _MIN_SAMPLES:
             ranked = sorted(samples)
             self._table.columns.prefill_rate[row] = ranked[int(_QUANTILE * (len(ranked) - 1))]
+            self._changed = True
 
     def finished(self, row: Row, output_tokens: int, decode_s: float) -> None:
         """A reply of `output_tokens` took `decode_s` from its first token to its end."""
@@ -62,6 +71,24 @@ class Rates:
     def forget(self, row: Row) -> None:
         """The endpoint is gone."""
         self._samples.pop(row, None)
+
+    def refresh(self, *, force: bool = False) -> None:
+        """Brings `relative_slowness` up to date where rates have changed, or by `force` when the endpoints have.
+
+        Takes a median over the pool: for a few times a second.
+        """
+        if not (self._changed or force):
+            return
+        self._changed = False
+        self.version += 1
+        columns, live = self._table.columns, self._table.live_rows
+        rate = columns.prefill_rate[live]
+        known = rate > 0
+        slowness = np.ones(len(live))
+        self.uniform = not known.any()
+        if not self.uniform:
+            slowness[known] = np.median(rate[known]) / rate[known]
+        columns.relative_slowness[live] = np.clip(slowness, *_SLOWNESS_RANGE)
 
     def median_prefill_rate(self, default: float) -> float:
         """Tokens per second of the pool's middle endpoint."""

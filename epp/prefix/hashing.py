@@ -10,6 +10,7 @@ prompts can make collisions, and thereby only place own requests badly.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NewType
 
 import numpy as np
@@ -40,6 +41,7 @@ def _multipliers(count: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
 _MULTIPLIERS = _multipliers(MAX_BLOCKS)
 
 
+@lru_cache(maxsize=1024)
 def seed_of(model: str, adapter: str = "", salt: str = "") -> int:
     """Seed of a chain: prompts of different models, adapters or cache salts share nothing."""
     parts = (part.encode("utf-8", "surrogateescape") for part in (model, adapter, salt))

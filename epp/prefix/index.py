@@ -146,20 +146,21 @@ class PrefixIndex:
         holder.capacity = blocks
         self._fit_capacity(row, holder)
 
-    def match(self, chain: PrefixChain, rows: int) -> NDArray[np.int64]:
-        """Leading blocks of the chain that each row holds, for rows 0 to `rows` - 1."""
+    def match(self, chain: PrefixChain, rows: int) -> NDArray[np.int64] | None:
+        """Leading blocks of the chain that each row holds, for rows 0 to `rows` - 1; None when none holds any."""
+        node = self._nodes.get(chain[:HASH_BYTES])
+        if node is None:
+            return None
         matched = np.zeros(rows, np.int64)
         start, total = 0, len(chain) // HASH_BYTES
-        while start < total:
-            node = self._nodes.get(chain[start * HASH_BYTES : (start + 1) * HASH_BYTES])
-            if node is None:
-                break
+        while node is not None:
             common = node.common(chain, start)
             holders, counts = node.arrays()
             matched[holders] = start + np.minimum(counts, common)
-            if common < len(node):
-                break
             start += common
+            if common < len(node) or start >= total:
+                break
+            node = self._nodes.get(chain[start * HASH_BYTES : (start + 1) * HASH_BYTES])
         return matched
 
     def insert(self, chain: PrefixChain, row: int) -> int:

@@ -14,12 +14,13 @@ prefill. Speed counts by its square root only: plain seconds chase the fast endp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from epp.endpoints import AdapterState
+from epp.endpoints.rates import Rates
 from epp.requests import InferenceRequest
 from epp.scheduling.view import View
 
@@ -29,9 +30,6 @@ Values = NDArray[np.float64]
 
 DEFAULT_PREFILL_RATE = 8000.0
 """Tokens per second of an endpoint of which nothing has been learned; only adapter loads are converted with it."""
-
-_SLOWNESS_RANGE = (0.25, 4.0)
-"""One odd measurement must not decide everything."""
 
 
 @dataclass(slots=True)
@@ -53,16 +51,22 @@ class LeastWorkCost:
     speed_exponent: float = 0.5
     """How much speed counts: 0 not at all, 1 in plain seconds."""
 
+    _speeds: tuple[Rates, int, Values] | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._speeds = None
+
     def cost(self, request: InferenceRequest, view: View) -> Values:
         """Tokens of prefill work at the pool's median speed."""
-        slowness = self._slowness(view.prefill_rate)
-        outstanding, uncached = view.outstanding, view.uncached_tokens
+        slowness, outstanding, uncached = self._slowness(view), view.outstanding, view.uncached_tokens
         wait = view.backlog_tokens * slowness
         prefill = uncached * slowness
-        decode = self.request_tokens * outstanding + self.context_share * view.context_tokens
-        impact = self.impact * uncached * outstanding + self._eviction(view, uncached)
-        for name, term in (("wait", wait), ("prefill", prefill), ("decode", decode), ("impact", impact)):
-            view.note(name, term)
+        decode = outstanding * self.request_tokens + view.context_tokens * self.context_share
+        impact = uncached * self.impact * outstanding + self._eviction(view, uncached)
+        view.note("wait", wait)
+        view.note("prefill", prefill)
+        view.note("decode", decode)
+        view.note("impact", impact)
         total = wait + prefill + decode + impact
         if request.adapter:
             adapter = self._adapter(request.adapter, view)
@@ -70,22 +74,22 @@ class LeastWorkCost:
             total += adapter
         return total
 
-    def _slowness(self, rate: Values) -> Values | float:
+    def _slowness(self, view: View) -> Values | float:
         """Work on an endpoint in work at the pool's median speed; 1 where nothing is known."""
-        known = rate > 0
-        if not known.any():
+        rates = view.pool.rates
+        if rates.uniform:
             return 1.0
-        ratio = np.where(known, np.median(rate[known]) / np.where(known, rate, 1.0), 1.0)
-        slow: Values = np.clip(ratio, *_SLOWNESS_RANGE) ** self.speed_exponent
-        return slow
+        known = self._speeds
+        if known is None or known[0] is not rates or known[1] != rates.version:
+            powers = view.pool.table.columns.relative_slowness**self.speed_exponent
+            known = self._speeds = rates, rates.version, powers
+        return view.take(known[2])
 
-    def _eviction(self, view: View, uncached: Values) -> Values | float:
-        capacity = view.capacity_tokens
-        if not capacity.any():
-            return 0.0
-        used = np.maximum(view.kv_usage * capacity, view.context_tokens)
-        over = used + uncached + view.features.output_tokens - capacity
-        return np.where(capacity > 0, self.eviction * np.maximum(0.0, over), 0.0)
+    def _eviction(self, view: View, uncached: Values) -> Values:
+        """What does not fit beside what is there already."""
+        used = np.maximum(view.kv_tokens, view.context_tokens)
+        over: Values = used + uncached + (view.features.output_tokens - view.capacity_tokens)
+        return self.eviction * np.maximum(over, 0.0)
 
     def _adapter(self, adapter: str, view: View) -> Values:
         rate = view.pool.rates.median_prefill_rate(DEFAULT_PREFILL_RATE)

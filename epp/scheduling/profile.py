@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -173,7 +174,7 @@ def _checked_mask(keep: object, size: int) -> NDArray[np.bool_]:
 
 def _checked_values(values: object, size: int) -> NDArray[np.float64]:
     array = np.asarray(values, np.float64)
-    if array.shape != (size,) or np.isnan(array).any():
+    if array.shape != (size,) or isnan(array.min()):  # the smallest of numbers with NaN among them is NaN
         raise UnusableValuesError(
             f"returned an array of shape {array.shape} or NaN, not a number for {size} candidates"
         )
@@ -182,6 +183,8 @@ def _checked_values(values: object, size: int) -> NDArray[np.float64]:
 
 def _checked_order(order: object, size: int) -> NDArray[np.int64]:
     array = np.asarray(order)
+    if array.shape == (1,) and array.dtype.kind == "i" and 0 <= array[0] < size:
+        return array  # the usual pick of one
     if array.ndim != 1 or array.dtype.kind != "i" or not 0 < len(set(array.tolist())) == len(array):
         raise UnusableValuesError(f"picked {array!r}, not distinct indices")
     if array.min() < 0 or array.max() >= size:

@@ -30,6 +30,7 @@ class Scheduler:
         self._pool = pool
         self._index = index
         self._rng = rng
+        self._zeros = np.zeros(0, np.int64)
 
     def schedule(
         self, request: InferenceRequest, features: Features, restrictions: Sequence[Restriction], now: float
@@ -54,7 +55,7 @@ class Scheduler:
 
     def _view(self, features: Features, restrictions: Sequence[Restriction], now: float) -> View:
         table = self._pool.table
-        trace = Trace(table.addresses, features.prompt_tokens, features.output_tokens, rows=table.live_rows)
+        trace = Trace(table.addresses, table.live_rows, features.prompt_tokens, features.output_tokens)
         allowed: NDArray[np.bool_] | None = None
         for name, mask in restrictions:
             trace.step(Kind.FILTER, name, table.live_rows, mask[table.live_rows])
@@ -62,17 +63,33 @@ class Scheduler:
         rows = self._pool.candidates(allowed)
         if len(rows) < len(table.live_rows):
             trace.step(Kind.FILTER, "available", table.live_rows, np.isin(table.live_rows, rows))
-        matched = self._index.match(features.chain, table.size) if features.chain else np.zeros(table.size, np.int64)
-        return View(self._pool, rows, features, matched, now=now, rng=self._rng, trace=trace)
+        matched = self._index.match(features.chain, table.size) if features.chain else None
+        return View(
+            self._pool,
+            rows,
+            features,
+            self._nothing(table.size) if matched is None else matched,
+            any_matched=matched is not None,
+            now=now,
+            rng=self._rng,
+            trace=trace,
+        )
+
+    def _nothing(self, size: int) -> NDArray[np.int64]:
+        """Zeros by row, which nobody writes into."""
+        if len(self._zeros) != size:
+            self._zeros = np.zeros(size, np.int64)
+            self._zeros.flags.writeable = False
+        return self._zeros
 
     def _decision(self, rows: NDArray[np.int64], view: View) -> Decision:
         table, features = self._pool.table, view.features
-        chosen = View(self._pool, rows[:1], features, view.blocks_by_row, now=view.now, rng=view.rng, trace=view.trace)
+        row = Row(int(rows[0]))
         view.trace.picked = rows
         view.trace.tokens_per_block = features.tokens_per_block
         view.trace.blocks_by_row = view.blocks_by_row
-        row = Row(int(rows[0]))
-        matched = float(chosen.matched_tokens[0])
+        trusted = features.tokens_per_block * float(table.columns.cache_trust[row])
+        matched = min(features.prompt_tokens, int(view.blocks_by_row[row]) * trusted)
         placement = Placement(
             profile=self.profile.name,
             ref=table.ref(row),
@@ -81,4 +98,5 @@ class Scheduler:
             uncached_tokens=features.prompt_tokens - matched,
             context_tokens=features.prompt_tokens + features.output_tokens,
         )
-        return Decision((placement,), tuple(table.addresses[other] for other in rows), view.trace)
+        addresses = table.addresses
+        return Decision((placement,), tuple(addresses[other] for other in rows.tolist()), view.trace)

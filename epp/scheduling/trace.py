@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,9 @@ class Kind(Enum):
     """What the picker saw, higher is better: the weighted sum of scores, or the negated cost."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(NamedTuple):
+    """A tuple, because several are made for each decision."""
+
     profile: str
     kind: Kind
     name: str
@@ -62,18 +64,22 @@ class Explanation:
     candidates: tuple[CandidateExplanation, ...]
 
 
+_NONE = np.zeros(0, np.int64)
+_NONE.flags.writeable = False
+
+
 @dataclass(slots=True)
 class Trace:
     """Steps of one decision. Rows are the table's; `addresses` is the table's list at that time."""
 
     addresses: tuple[str, ...]
+    rows: NDArray[np.int64]
     prompt_tokens: float = 0.0
     output_tokens: float = 0.0
-    rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     blocks_by_row: NDArray[np.int64] | None = None
     """Leading prefix blocks that the index knew, by table row."""
     tokens_per_block: float = 0.0
-    picked: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    picked: NDArray[np.int64] = field(default_factory=lambda: _NONE)
     """Table rows, best first."""
     note: str = ""
     """Why the decision was not made in the ordinary way."""

@@ -21,7 +21,7 @@ Values = NDArray[np.float64]
 class View:
     """Candidates of one decision, with what is known of them and of the request's size."""
 
-    __slots__ = ("_cache", "_index", "blocks_by_row", "features", "now", "pool", "rng", "rows", "trace")
+    __slots__ = ("_cache", "_index", "any_matched", "blocks_by_row", "features", "now", "pool", "rng", "rows", "trace")
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class View:
         features: Features,
         blocks_by_row: NDArray[np.int64],
         *,
+        any_matched: bool,
         now: float,
         rng: np.random.Generator,
         trace: Trace,
@@ -44,6 +45,8 @@ class View:
         self.trace = trace
         self.blocks_by_row = blocks_by_row
         """Leading prefix blocks that the index knows, by table row."""
+        self.any_matched = any_matched
+        """Some endpoint of the pool holds the first block."""
         all_rows = len(rows) > 0 and len(rows) == pool.table.size
         self._index: slice | NDArray[np.int64] = slice(0, len(rows)) if all_rows else rows
         self._cache: dict[str, Values] = {}
@@ -58,6 +61,7 @@ class View:
             self.rows[keep],
             self.features,
             self.blocks_by_row,
+            any_matched=self.any_matched,
             now=self.now,
             rng=self.rng,
             trace=self.trace,
@@ -77,11 +81,15 @@ class View:
     @property
     def matched_tokens(self) -> Values:
         """Prompt tokens that each candidate is believed to hold: what the index knows, as far as it proved right."""
-        blocks = self.matched_blocks
-        if not blocks.any():
-            return np.zeros(len(self))
-        tokens = blocks * self.features.tokens_per_block * self._column("cache_trust")
-        return np.minimum(tokens, self.features.prompt_tokens)
+        matched = self._cache.get("matched_tokens")
+        if matched is None:
+            if self.any_matched:
+                tokens = self.matched_blocks * (self._column("cache_trust") * self.features.tokens_per_block)
+                matched = np.minimum(tokens, self.features.prompt_tokens)
+            else:
+                matched = np.zeros(len(self))
+            self._cache["matched_tokens"] = matched
+        return matched
 
     @property
     def uncached_tokens(self) -> Values:
@@ -108,8 +116,13 @@ class View:
 
     @property
     def capacity_tokens(self) -> Values:
-        """Tokens that the KV cache holds; 0 where it is not known."""
+        """Tokens that the KV cache holds; infinite where it is not known."""
         return self._column("capacity_tokens")
+
+    @property
+    def kv_tokens(self) -> Values:
+        """Tokens in the KV cache that requests use, by the server's last word; 0 where it is not known."""
+        return self._column("kv_tokens")
 
     # Our own work in flight, and others'.
 
@@ -121,7 +134,10 @@ class View:
     @property
     def outstanding(self) -> Values:
         """Requests under way, ours and others'."""
-        return self._column("requests") + self._column("foreign_requests")
+        outstanding = self._cache.get("outstanding")
+        if outstanding is None:
+            outstanding = self._cache["outstanding"] = self._column("requests") + self._column("foreign_requests")
+        return outstanding
 
     @property
     def prefill_tokens(self) -> Values:
@@ -131,8 +147,7 @@ class View:
     @property
     def backlog_tokens(self) -> Values:
         """Prefill work in front of a new request: ours exactly, what waits of others at our requests' mean size."""
-        foreign = np.minimum(self._column("waiting_base"), self._column("foreign_requests"))
-        return self.prefill_tokens + foreign * self.pool.estimates.mean_prompt_tokens
+        return self.prefill_tokens + self._column("foreign_waiting") * self.pool.estimates.mean_prompt_tokens
 
     @property
     def context_tokens(self) -> Values:
@@ -145,6 +160,11 @@ class View:
     def prefill_rate(self) -> Values:
         """Tokens per second; 0 where it is not known."""
         return self._column("prefill_rate")
+
+    @property
+    def slowness(self) -> Values:
+        """The pool's median prefill rate over each candidate's own, 0.25 to 4; 1 where it is not known."""
+        return self._column("relative_slowness")
 
     @property
     def token_interval(self) -> Values:
@@ -174,6 +194,10 @@ class View:
     @property
     def _since_scrape(self) -> Values:
         return self._column("requests") - self._column("requests_at_scrape")
+
+    def take(self, by_row: NDArray[np.float64]) -> Values:
+        """The candidates' part of an array by table row, which the caller keeps."""
+        return by_row[self._index]
 
     def _column(self, name: str) -> Values:
         values = self._cache.get(name)

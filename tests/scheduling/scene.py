@@ -27,6 +27,11 @@ def pool_of(count: int, **columns: Sequence[float]) -> EndpointPool:
     pool.replace([EndpointSpec(f"10.0.{n // 250}.{n % 250 + 1}:8000", labels={"n": str(n)}) for n in range(count)], 0.0)
     for name, values in columns.items():
         getattr(pool.table.columns, name)[:count] = values
+    known = pool.table.columns
+    known.kv_tokens[:count] = known.kv_usage_base[:count] * np.where(
+        np.isfinite(known.capacity_tokens[:count]), known.capacity_tokens[:count], 0
+    )
+    pool.rates.refresh(force=True)
     return pool
 
 
@@ -48,9 +53,10 @@ def view_of(
         pool.table.live_rows,
         Features(PrefixChain(chain), prompt_tokens, tokens_per_block, output_tokens),
         blocks,
+        any_matched=bool(blocks.any()),
         now=0.0,
         rng=np.random.default_rng(seed),
-        trace=Trace(pool.table.addresses, prompt_tokens, output_tokens, rows=pool.table.live_rows),
+        trace=Trace(pool.table.addresses, pool.table.live_rows, prompt_tokens, output_tokens),
     )
 
 

@@ -59,7 +59,7 @@ def test_speed_counts_by_its_square_root(rates: list[float], expected: list[floa
 
 def test_what_does_not_fit_into_the_cache_costs_its_eviction() -> None:
     cost = LeastWorkCost(impact=0.0, request_tokens=0.0, context_share=0.0, eviction=0.5)
-    pool = pool_of(3, capacity_tokens=[10_000, 10_000, 0], kv_usage_base=[0.5, 0.95, 0.99])
+    pool = pool_of(3, capacity_tokens=[10_000, 10_000, float("inf")], kv_usage_base=[0.5, 0.95, 0.99])
     view = view_of(pool, prompt_tokens=1000, output_tokens=100)
     assert cost.cost(request(), view).tolist() == [1000, 1000 + 0.5 * 600, 1000]
 

@@ -57,7 +57,9 @@ class MmEmbeddingsCacheScorer:
         self._follow(view.pool.table)
         held = np.zeros(view.pool.table.size, np.int64)
         for item in items:
-            held += self._record.match(item, len(held))
+            matched = self._record.match(item, len(held))
+            if matched is not None:
+                held += matched
         return held[view.rows] / len(items)
 
     def placed(self, request: InferenceRequest, placement: Placement, now: float) -> None:  # noqa: ARG002

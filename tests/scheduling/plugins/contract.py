@@ -68,6 +68,7 @@ def view(
         chosen,
         Features(PrefixChain(b"12345678" if prompt_tokens else b""), prompt_tokens, tokens_per_block),
         np.zeros(size, np.int64) if blocks is None else np.array(blocks, np.int64),
+        any_matched=blocks is not None and any(blocks),
         now=now,
         rng=np.random.default_rng(seed),
         trace=Trace(pool.table.addresses, rows=chosen),

@@ -32,8 +32,8 @@ class SpareMemory:
     def score(self, request: InferenceRequest, view: View) -> NDArray[np.float64]:
         """1 with room, less the more is missing."""
         needed = view.uncached_tokens + view.features.output_tokens + self.reserve_tokens
-        spare = (1.0 - view.kv_usage) * view.capacity_tokens
-        return np.where(view.capacity_tokens > 0, np.minimum(1.0, spare / needed), 0.5)
+        spare = view.capacity_tokens - view.kv_tokens
+        return np.where(np.isfinite(spare), np.clip(spare / needed, 0.0, 1.0), 0.5)
 
 
 @dataclass(slots=True)

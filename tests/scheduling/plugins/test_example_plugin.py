@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from epp.scheduling import MaxScorePicker, Profile, Slot, Weighted
@@ -7,7 +8,7 @@ from tests.scheduling.plugins.example_plugin import OnePerClient, SpareMemory
 
 
 def test_the_example_runs_inside_a_profile() -> None:
-    pool = pool_with(3, capacity_tokens=[10_000, 10_000, 0], kv_usage_base=[0.9, 0.1, 0.0])
+    pool = pool_with(3, capacity_tokens=[10_000, 10_000, np.inf], kv_tokens=[9_000, 1_000, 0])
     fair, best = OnePerClient(), Slot("best", MaxScorePicker())
     profile = Profile("default", filters=[Slot("fair", fair)], scorers=[Weighted("memory", SpareMemory())], picker=best)
     request = chat({"x-client": "ann"})

@@ -19,7 +19,7 @@ def test_scores_follow_the_go_picker(threshold: int) -> None:
 
 
 def test_others_requests_that_wait_count_too() -> None:
-    pool = pool_with(3, waiting_base=[3, 0, 0], foreign_requests=[5, 5, 0])
+    pool = pool_with(3, foreign_waiting=[3, 0, 0], foreign_requests=[5, 5, 0])
     waiting, idle, alone = scored(TokenLoadScorer(100_000), chat(), view(pool, prompt_tokens=100))
     assert waiting < idle == alone == 1.0 - 100 / 100_000
 
