@@ -186,7 +186,7 @@ class _Stream:
         await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         if self._late is not None and self._late.done():
             outcome, self._late = self._late.result(), None
-            await self._answer(outcome)
+            await self._write(self._exchange.answer(outcome))
         if self._reading.done():
             reading, self._reading = self._reading, None
             await self._take(reading.result())
@@ -195,36 +195,39 @@ class _Stream:
         if data is grpc.aio.EOF:
             self._exchange.half_close()
             return
+        messages: list[wire.ProcessingResponse] = []
         for step in self._exchange.receive(wire.ProcessingRequest.FromString(data)):
-            await self._handle(step)
+            self._handle(step, messages)
+        await self._write(messages)
 
-    async def _handle(self, step: Step) -> None:
-        service = self._service
+    def _handle(self, step: Step, messages: list[wire.ProcessingResponse]) -> None:
+        """Tells the router before anything is written: a proxy may reset the stream upon the last message that it
+        waits for, and that must not hide the end of the reply.
+        """
+        router, now = self._service.router, self._service.clock()
         match step:
             case wire.ProcessingResponse():
-                await self._context.write(step.SerializeToString())
+                messages.append(step)
             case RequestReady():
-                await self._ask(step)
+                messages += self._ask(step, now)
             case ReplyHeaders():
-                extra = service.router.observe(self._id, step, service.clock())
-                for following in self._exchange.answer_reply(extra):
-                    await self._handle(following)
+                for following in self._exchange.answer_reply(router.observe(self._id, step, now)):
+                    self._handle(following, messages)
             case _:
-                service.router.observe(self._id, step, service.clock())
+                router.observe(self._id, step, now)
 
-    async def _ask(self, ready: RequestReady) -> None:
+    def _ask(self, ready: RequestReady, now: float) -> list[wire.ProcessingResponse]:
         self._headers = ready.headers
-        for answer in self._service.router.submit(self._id, ready, self._service.clock()):
+        for answer in self._service.router.submit(self._id, ready, now):
             if answer.id == self._id:
-                await self._answer(answer.outcome)
-                return
+                return self._exchange.answer(answer.outcome)
         self._late = self._service.waiting[self._id] = asyncio.get_running_loop().create_future()
+        return []
 
-    async def _answer(self, outcome: Pick | Rejection) -> None:
-        for message in self._exchange.answer(outcome):
+    async def _write(self, messages: Iterable[wire.ProcessingResponse]) -> None:
+        for message in messages:
             await self._context.write(message.SerializeToString())
         self._exchange.written()
 
     async def _refuse(self, reason: Reason) -> None:
-        for message in self._exchange.refuse(rejection(reason, dialect_of(self._headers))):
-            await self._context.write(message.SerializeToString())
+        await self._write(self._exchange.refuse(rejection(reason, dialect_of(self._headers))))
