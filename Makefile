@@ -5,7 +5,7 @@ CODEC  := .venv-codec
 BIN    := $(VENV)/bin
 CACHE  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/endpoint-picker
 
-.PHONY: help env lint types test demo proto proto-check lock clean
+.PHONY: help env lint types test demo proto proto-check generate lock clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ lint: env ## Style, imports, stale generated code.
 types: env ## Type-check.
 	$(BIN)/mypy
 
+demo: env ## Watch it work: real Envoy, the picker, simulated vLLM pods. KEEP=1 stays up.
+	@$(BIN)/epp demo $(if $(KEEP),--keep)
+
 test: lint types proto-check ## Everything that CI checks.
 	$(BIN)/pytest
 
@@ -45,6 +48,11 @@ proto-check: env ## Fail when the generated code is stale.
 	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=build/proto --pyi_out=build/proto $(PROTO_SOURCES)
 	@for f in epp/extproc/wire_pb2.py epp/extproc/wire_pb2.pyi; do \
 	    cmp -s $$f build/proto/$$f || { echo "$$f is stale: run 'make proto'"; exit 1; }; done
+
+generate: proto ## Everything that is generated: protocol code, configuration schema and references.
+	$(BIN)/python -m epp.config.schema > build/schema.json && mv build/schema.json epp/config/schema.json
+	$(BIN)/python -m epp.config.reference > build/configuration.md && mv build/configuration.md docs/configuration.md
+	$(BIN)/python -m epp.telemetry.reference > build/metrics.md && mv build/metrics.md docs/metrics.md
 
 lock: ## Pin what the .in files and pyproject.toml ask for (needs uv).
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url \

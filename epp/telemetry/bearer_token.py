@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-__all__ = ["BearerToken"]
+__all__ = ["BearerToken", "read_token"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class BearerToken:
             seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
             if seen == self._seen:
                 return
-            self._headers = _headers_of(_read(file))
+            self._headers = _headers_of(read_token(file))
             self._seen = seen
             self._complained = False
         except (OSError, ValueError) as error:
@@ -56,7 +56,8 @@ class BearerToken:
             self._complained = True
 
 
-def _read(file: Path) -> str:
+def read_token(file: Path) -> str:
+    """The token in a file, without white space around it. Raises OSError or ValueError."""
     with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:  # noqa: PTH123 - a pipe must not block
         return opened.read(MAX_TOKEN_BYTES + 1).decode("ascii", "strict").strip()
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from epp.envoy import EnvoyProcess, EnvoySettings, LaunchSettings, as_yaml, build_bootstrap
-from epp.envoy.names import DESTINATION, LB_NAMESPACE
+from epp.protocol import DESTINATION, LB_NAMESPACE
 
 with warnings.catch_warnings():  # of pydantic, about the form of these generated classes
     warnings.simplefilter("ignore", DeprecationWarning)

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 
 from epp.envoy import EnvoySettings, Observation, PickerTls, Routing
-from epp.envoy.names import DESTINATION, LB_NAMESPACE, SERVED, SUBSET, SUBSET_NAMESPACE
+from epp.protocol import DESTINATION, LB_NAMESPACE, SERVED, SUBSET, SUBSET_NAMESPACE
 
 pytestmark = pytest.mark.envoy
 
