@@ -9,7 +9,6 @@ something of the same length, so that positions stay.
 from __future__ import annotations
 
 import json
-import re
 from typing import NamedTuple
 
 import msgspec
@@ -69,8 +68,6 @@ _NOTHING = Reading(Fields(), None)
 _DECODER = msgspec.json.Decoder(Fields)
 
 _NAMES = frozenset(Fields.__struct_fields__)
-
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -156,10 +153,12 @@ def span_by_scan(body: bytes, name: str) -> tuple[int, int] | None:
 
 
 def _as_standard_json(body: bytes) -> bytes:
-    """The same body without what only Python's json accepts. Changes some text in strings too, which harms nothing:
-    whole surrogate pairs, say, and what only looks like one after an escaped backslash. Cost: up to 20 ns per byte.
+    """The same body without what only Python's json accepts, of equal length. Cost: linear, about 5 ns per byte.
+
+    Changes some text in strings too, which harms nothing: all characters from U+D000 on become private ones, in pairs
+    of surrogates and without, so that none becomes a letter of a member's name.
     """
     if body.startswith(_BYTE_ORDER_MARK):
         body = b"   " + body[len(_BYTE_ORDER_MARK) :]
     body = body.replace(b"NaN", b"0.0").replace(b"Infinity", b"1.000000")
-    return _SURROGATE.sub(rb"\\ufffd", body)
+    return body.replace(rb"\ud", rb"\ue").replace(rb"\uD", rb"\uE")

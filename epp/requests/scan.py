@@ -15,8 +15,11 @@ from typing import NamedTuple
 __all__ = ["Member", "members", "name_of", "start_of_object", "string_end", "value_end"]
 
 MAX_STEPS = 20_000
-"""Brackets and members in one object or value: 8 ms. What comes after them counts as cut off. A message has two
-brackets and a tool call four; only hostile texts have this many."""
+"""Brackets in one object or value: 8 ms. What comes after them counts as cut off. A message has two brackets and a tool
+call four; only hostile texts have this many."""
+
+MEMBER_STEPS = 8
+"""A member of the object costs as much as this many brackets. Requests have some dozens."""
 
 _SPACE = rb"[ \t\n\r]*+"
 _PLAIN = rb"[\x00-\x21\x23-\x5b\x5d-\xff]*+"
@@ -62,7 +65,7 @@ def members(text: bytes, start: int, *, nested: bool = True) -> Iterator[Member]
         begin = match.end()
         if not nested and text[begin : begin + 1] in _OPENING:
             return
-        end, steps = _value_end(text, begin, steps - 1)
+        end, steps = _value_end(text, begin, steps - MEMBER_STEPS)
         yield Member(match[1], begin, end)
         comma = _COMMA.match(text, end) if end is not None else None
         if comma is None:

@@ -45,6 +45,7 @@ ONLY_PYTHON = {
     "infinities": b'{"a":[Infinity,-Infinity],"model":"m"}',
     "the first half of a surrogate pair": b'{"a":"\\ud83d","model":"m"}',
     "the second half of one": b'{"a":"\\ude00 x","model":"m"}',
+    "a half in capitals": b'{"a":"\\uDE00 \\uDbFf","model":"m"}',
     "halves in the wrong order": b'{"a":"\\ude00\\ud83d","model":"m"}',
     "byte order mark": b'\xef\xbb\xbf{"model":"m"}',
     "numbers beyond floats": b'{"a":1e400,"b":' + b"9" * 5000 + b',"model":"m"}',
@@ -63,6 +64,11 @@ def test_what_python_reads_beyond_the_standard_is_read(body: bytes) -> None:
 def test_a_models_name_is_not_touched_by_reading_leniently(name: str) -> None:
     body = f'{{"a":NaN,"model":"{name}"}}'.encode()
     assert bytes(read(body).fields.model) == f'"{name}"'.encode()
+
+
+def test_no_other_name_becomes_a_members_name_by_reading_leniently() -> None:
+    fields, span = read(rb'{"a":"\ud800","model":"m","\ud06dodel":"x","\uD06Dodel":"x"}')
+    assert (bytes(fields.model), span) == (b'"m"', (22, 25))
 
 
 @pytest.mark.parametrize(
