@@ -7,6 +7,7 @@ another image. Commands are loaded when they run: some need an extra, and all wo
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -56,7 +57,9 @@ def cli() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
+    """Runs the command line. To be called in the main thread."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # while there is nothing to clean up, Ctrl-C is no traceback
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")  # it logs a line when Envoy is started beside it
     given = list(sys.argv[1:] if args is None else args)
     if given and given[0].startswith("-") and given[0] not in ("-h", "--help", "--version"):

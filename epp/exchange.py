@@ -55,18 +55,25 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """First value of the field, or None. `name` is lower-case."""
-        if self._index is None:
-            self._index = dict(reversed(self._fields))
-        value = self._index.get(name.encode())
+        value = self._by_name().get(name.encode())
         return None if value is None else value.decode("utf-8", "surrogateescape")
 
+    def among(self, names: frozenset[bytes]) -> tuple[str, ...]:
+        """Which of the names, lower-case, there are. Cheaper than asking for each."""
+        return tuple(name.decode() for name in self._by_name().keys() & names)
+
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name) is not None
+        return isinstance(name, str) and name.encode() in self._by_name()
 
     def items(self) -> Iterable[tuple[str, str]]:
         """All fields in order, duplicates included."""
         for name, value in self._fields:
             yield name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")
+
+    def _by_name(self) -> dict[bytes, bytes]:
+        if self._index is None:
+            self._index = dict(reversed(self._fields))
+        return self._index
 
     def __len__(self) -> int:
         return len(self._fields)
@@ -173,7 +180,7 @@ class EndCause(Enum):
     COMPLETE = "complete"
     """The end of the reply was seen."""
     REPLY_UNSEEN = "reply-unseen"
-    """Lean mode: the reply began and is over, complete or not."""
+    """Lean mode, or a body that the proxy did not buffer whole: the reply began and is over, complete or not."""
     ABORTED = "aborted"
     """The client or the proxy gave up while the request or the reply was under way."""
     REQUEST_ONLY = "request-only"

@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 
@@ -42,12 +41,13 @@ class ChatSettings:
 class Call:
     """What became of one request."""
 
-    status: int
-    served_by: str
-    first_token_s: float
-    total_s: float
-    prompt_tokens: int
-    cached_tokens: int
+    failure: str = ""
+    """Why there is no whole answer; empty when there is one."""
+    served_by: str = ""
+    first_token_s: float = 0.0
+    total_s: float = 0.0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
 
 
 async def run_chats(url: str, settings: ChatSettings, done: Callable[[], None]) -> Sequence[Call]:
@@ -71,6 +71,27 @@ async def run_chats(url: str, settings: ChatSettings, done: Callable[[], None]) 
     return calls
 
 
+@dataclass(slots=True)
+class _Reply:
+    """A streamed answer as far as it has come."""
+
+    text: str = ""
+    usage: dict[str, object] = field(default_factory=dict)
+    error: str = ""
+    complete: bool = False
+
+    def take(self, line: bytes) -> None:
+        """A line of the event stream."""
+        if line.startswith(b"data: [DONE]"):
+            self.complete = True
+        elif line.startswith(b"data: {"):
+            event = json.loads(line[len(b"data: ") :])
+            self.usage = event.get("usage") or self.usage
+            self.error = self.error or str(event.get("error") or "")
+            for choice in event.get("choices", ()):
+                self.text += choice.get("delta", {}).get("content") or ""
+
+
 async def _ask(
     session: aiohttp.ClientSession, url: str, messages: Sequence[dict[str, str]], settings: ChatSettings
 ) -> tuple[Call, str]:
@@ -81,38 +102,32 @@ async def _ask(
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    began, first, answer = time.perf_counter(), 0.0, ""
-    usage: dict[str, object] = {}
-    async with session.post(f"{url}/v1/chat/completions", json=body) as reply:
-        async for line in reply.content:
-            if not line.startswith(b"data: {"):
-                continue
-            first = first or time.perf_counter() - began
-            event = json.loads(line[len(b"data: ") :])
-            usage = event.get("usage") or usage
-            for choice in event.get("choices", ()):
-                answer += choice.get("delta", {}).get("content") or ""
-    details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens", 0) if isinstance(details, dict) else 0
-    prompt = usage.get("prompt_tokens", 0)
-    return (
-        Call(
-            status=reply.status,
-            served_by=reply.headers.get(SERVED_BY, ""),
-            first_token_s=first,
-            total_s=time.perf_counter() - began,
-            prompt_tokens=prompt if isinstance(prompt, int) else 0,
-            cached_tokens=int(cached),
-        ),
-        answer,
+    began, first, read = time.perf_counter(), 0.0, _Reply()
+    try:
+        async with session.post(f"{url}/v1/chat/completions", json=body) as reply:
+            if reply.status != 200:
+                return Call(failure=f"HTTP {reply.status}: {(await reply.text())[:200]}"), ""
+            async for line in reply.content:
+                read.take(line)
+                first = first or (time.perf_counter() - began if read.text else 0.0)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return Call(failure=f"{type(error).__name__}: {error}"), ""
+    call = Call(
+        failure=read.error or ("" if read.complete else "the answer was cut off"),
+        served_by=reply.headers.get(SERVED_BY, ""),
+        first_token_s=first,
+        total_s=time.perf_counter() - began,
+        prompt_tokens=_tokens(read.usage, "prompt_tokens"),
+        cached_tokens=_tokens(read.usage.get("prompt_tokens_details"), "cached_tokens"),
     )
+    return call, read.text
+
+
+def _tokens(usage: object, name: str) -> int:
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if isinstance(count, int) else 0
 
 
 def share_cached(calls: Sequence[Call]) -> float:
     """Share of all prompt tokens that a cache held."""
     return sum(call.cached_tokens for call in calls) / max(1, sum(call.prompt_tokens for call in calls))
-
-
-def requests_by_pod(calls: Sequence[Call]) -> Counter[str]:
-    """Answers by the pod that gave them."""
-    return Counter(call.served_by for call in calls)

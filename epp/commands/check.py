@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from epp.commands.running import fail
+from epp.commands.failing import fail
 from epp.config import (
     CheckReport,
     ConfigError,

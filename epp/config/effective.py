@@ -16,8 +16,8 @@ from epp.config.load import Loaded
 from epp.config.parameters import HIDDEN, parameter_keys, plain_of
 from epp.config.plugins import PluginSpec
 from epp.config.profiles import ProfileSpec
-from epp.config.validation import is_secret
 from epp.config.yaml_document import Json, Node, resolve_scalar
+from epp.telemetry.logs import is_secret
 
 __all__ = ["effective_text"]
 

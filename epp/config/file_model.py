@@ -166,6 +166,21 @@ class OptionalRef(Model):
     """Its name."""
 
 
+class OldSaturationDetector(OptionalRef):
+    """How saturation was measured before there were plugins for it. Has no effect: there are no queues."""
+
+    queue_depth_threshold: int | None = None
+    """Waiting requests of an endpoint."""
+    kv_cache_util_threshold: float | None = None
+    """Share of its KV cache."""
+    metrics_staleness_threshold: Duration | None = None
+    """Age of its metrics."""
+
+    def old_keys(self) -> tuple[str, ...]:
+        """Those that are given."""
+        return tuple(self.model_dump(by_alias=True, exclude_none=True, exclude={"plugin_ref"}))
+
+
 class FlowControl(Model):
     """Queues in front of the pool. Has no effect: every request is placed, or refused, at once."""
 
@@ -209,7 +224,7 @@ class EndpointPickerConfig(Model):
     discovery: Discovery | None = None
     """As `dataLayer.discovery`."""
     flow_control: FlowControl | None = None
-    saturation_detector: OptionalRef | None = None
+    saturation_detector: OldSaturationDetector | None = None
     """Old place of `flowControl.saturationDetector`."""
     parser: Ref | None = None
     """Old place of `requestHandler.parsers`."""

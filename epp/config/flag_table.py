@@ -14,6 +14,7 @@ from typing import Any
 
 from epp.config.errors import Findings, Place, Problem
 from epp.config.layers import layer, leaf
+from epp.config.units import format_duration, parse_bool, parse_duration
 from epp.config.yaml_document import Json, Node, resolve_scalar
 
 __all__ = ["FLAGS", "Flag", "FlagKind", "FlagValues", "flag_layer", "place_of_flag"]
@@ -47,6 +48,10 @@ class Flag:
     """What is so here, when the flag has no effect."""
     replaced_by: str = ""
     """What should be written instead of an old flag."""
+    least_s: float | None = None
+    """The key's lower bound, where the Go picker takes shorter durations, too: this is then taken, with a warning..."""
+    rather: str = ""
+    """...or the default, in words."""
 
 
 def _acts(name: str, kind: FlagKind, path: str, help_: str, *more: str, **rest: Any) -> Flag:
@@ -112,15 +117,28 @@ FLAGS: Mapping[str, Flag] = {
         _idle(
             "grpc-max-recv-msg-size",
             _TEXT,
-            "messages may have epp.exchange.maxBodyBytes and 1 MiB more, 65 MiB together",
+            "messages may have 256 MiB, and bodies epp.exchange.maxBodyBytes",
         ),
         _idle("grpc-max-send-msg-size", _TEXT, "messages that are sent have no limit"),
         _idle("health-checking", _SWITCH, "the health service is always on, on its own port"),
         _idle("ha-enable-leader-election", _SWITCH, "replicas need no leader: each is always ready"),
         # Scraping.
-        _acts("refresh-metrics-interval", _DURATION, "scraping.interval", "Between scrapes of one endpoint; 1s."),
+        _acts(
+            "refresh-metrics-interval",
+            _DURATION,
+            "scraping.interval",
+            "Between scrapes of one endpoint; 1s.",
+            least_s=0.05,
+        ),
         _idle("refresh-prometheus-metrics-interval", _DURATION, "metrics are computed when they are read"),
-        _acts("metrics-staleness-threshold", _DURATION, "staleness.after", "Age from which metrics fade; 2s."),
+        _acts(
+            "metrics-staleness-threshold",
+            _DURATION,
+            "staleness.after",
+            "Age from which metrics fade; twice the interval between scrapes, at least 2s.",
+            least_s=0.05,
+            rather="twice the interval between scrapes, at least 2s,",
+        ),
         _metric("total-queued-requests-metric", "waiting"),
         _metric("total-running-requests-metric", "running"),
         _metric("kv-cache-usage-percentage-metric", "kvUsage"),
@@ -141,10 +159,6 @@ FLAGS: Mapping[str, Flag] = {
 }
 """All flags by name. Source of the Go picker's: its options and README, with their defaults in the help."""
 
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-"""Go's strconv.ParseBool."""
-
 
 def place_of_flag(name: str) -> Place:
     """Where a value of a flag was written."""
@@ -161,7 +175,7 @@ def _flag_values(values: FlagValues, findings: Findings) -> Iterator[tuple[Path,
         flag, place = FLAGS[name], place_of_flag(name)
         plain: Json = list(value) if isinstance(value, tuple) else value
         if flag.kind is _SWITCH:
-            plain = _switch(str(value))
+            plain = parse_bool(str(value))
             if plain is None:
                 findings.errors.append(Problem(place, "", f"must be true or false, found {str(value)[:80]!r}"))
                 continue
@@ -169,6 +183,13 @@ def _flag_values(values: FlagValues, findings: Findings) -> Iterator[tuple[Path,
             findings.warnings.append(Problem(place, "", f"has no effect: {flag.instead}"))
         if flag.replaced_by:
             findings.warnings.append(Problem(place, "", f"is an old flag: write {flag.replaced_by} in the file"))
+        if _is_short(flag, str(value)):
+            least = format_duration(flag.least_s or 0.0)
+            message = f"{value} is less than {least}: {flag.rather or least} is taken"
+            findings.warnings.append(Problem(place, "", message))
+            if flag.rather:
+                continue
+            plain = least
         if flag.kind is _NUMBER:
             number = resolve_scalar(str(value))
             plain = number if isinstance(number, int) else str(value)
@@ -176,5 +197,9 @@ def _flag_values(values: FlagValues, findings: Findings) -> Iterator[tuple[Path,
             yield path, leaf((not plain) if flag.negated else plain, place)
 
 
-def _switch(text: str) -> bool | None:
-    return True if text in _TRUE else False if text in _FALSE else None
+def _is_short(flag: Flag, text: str) -> bool:
+    """Whether a duration is one that only the Go picker takes. What is no duration is for the section to tell."""
+    try:
+        return flag.least_s is not None and 0.0 <= parse_duration(text) < flag.least_s
+    except ValueError:
+        return False

@@ -24,11 +24,10 @@ Path = tuple[str, ...]
 def leaf(value: Json, place: Place) -> Node:
     """A node of a value that stands at one place as a whole."""
     if isinstance(value, list):
-        items = [leaf(item, place) for item in value]
-        return Node(items, place, size=1 + sum(item.size for item in items))
+        return Node([leaf(item, place) for item in value], place)
     if isinstance(value, dict):
         fields = {key: leaf(item, place) for key, item in value.items()}
-        return Node(fields, place, keys=dict.fromkeys(fields, place), size=1 + sum(n.size for n in fields.values()))
+        return Node(fields, place, keys=dict.fromkeys(fields, place))
     return Node(value, place, text="" if value is None else str(value))
 
 

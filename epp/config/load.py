@@ -27,6 +27,7 @@ from epp.config.yaml_document import MAX_BYTES, Node, read_document
 __all__ = ["ConfigFile", "Loaded", "Written", "load", "read_config", "read_settings", "settings_from"]
 
 SLOW_ENOUGH_S = 1.0
+HOUR_S = 3600.0
 
 _SOURCES = "--endpoint HOST:PORT, --endpoints-file FILE, --dns NAME:PORT, --srv NAME, or keys under epp.endpoints"
 
@@ -105,7 +106,7 @@ def read_settings(flags: FlagValues, env: Mapping[str, str], file: ConfigFile | 
     written = read_written(given, flags, env, findings)
     if written:
         _check_endpoints(written, flags, given, findings)
-        _check_interval(written, findings)
+        _check_intervals(written, findings)
     findings.raise_errors()
     assert written is not None, "a section that cannot be read is an error"
     settings = settings_of(written.section, written.profile)
@@ -128,7 +129,22 @@ def read_written(
     if parts.epp:
         merged = replace(merged, place=parts.place_of("epp"))
     section = validate(EppSection, merged, "epp", findings)
-    return Written(section, merged, profile, parts) if section else None
+    return Written(_with_defaults(section, merged), merged, profile, parts) if section else None
+
+
+def _with_defaults(section: EppSection, merged: Node) -> EppSection:
+    """The section with those defaults that depend on other keys: one late page must not make metrics fade."""
+    if _is_written(merged, "staleness", "after"):
+        return section
+    after = min(max(section.staleness.after, 2 * section.scraping.interval), HOUR_S)
+    return section.model_copy(update={"staleness": section.staleness.model_copy(update={"after": after})})
+
+
+def _is_written(merged: Node, *keys: str) -> bool:
+    node: Node | None = merged
+    for key in keys:
+        node = node.child(key) if node else None
+    return node is not None and node.value is not None
 
 
 def _given_file(flags: FlagValues, file: ConfigFile | None, findings: Findings) -> ConfigFile | None:
@@ -178,9 +194,15 @@ def _check_endpoints(written: Written, flags: FlagValues, file: ConfigFile | Non
         findings.errors.append(Problem(place, "", f"no endpoints are named: give {_SOURCES}"))
 
 
-def _check_interval(written: Written, findings: Findings) -> None:
+def _check_intervals(written: Written, findings: Findings) -> None:
     interval = written.section.scraping.interval
     if interval < SLOW_ENOUGH_S:
         place, _, _ = find(written.merged, ("scraping", "interval"))
         message = f"{format_duration(interval)} is honoured, but each metrics page costs vLLM 5 to 18 ms"
         findings.warnings.append(Problem(place, "epp.scraping.interval", message))
+    if (after := written.section.staleness.after) < 2 * interval:
+        place, _, _ = find(written.merged, ("staleness", "after"))
+        message = (
+            f"{format_duration(after)} is less than two intervals between scrapes: metrics fade before the next page"
+        )
+        findings.warnings.append(Problem(place, "epp.staleness.after", message))

@@ -18,9 +18,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, PydanticUserError, create_model
 from pydantic.alias_generators import to_camel
 
-from epp.config.validation import is_secret
 from epp.config.yaml_document import Json
 from epp.scheduling.plugins.validation import key_of
+from epp.telemetry.logs import is_secret
 
 __all__ = [
     "HIDDEN",

@@ -11,13 +11,14 @@ Anything else is an error. Own classes are imported when the file is checked, an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import entry_points
 
 from epp.config.errors import ConfigError, Findings, Place, Problem, meant
 from epp.config.file_model import PluginEntry, Written, WrittenFile
 from epp.config.parameters import arguments_of, defaults_of, parameters_model, plain_defaults_of
+from epp.config.producers import with_producers
 from epp.config.validation import key_of, validate
 from epp.config.yaml_document import Node
 from epp.scheduling.plugins.catalog import ABSENT, BUILT_IN, BUILT_IN_ROLES, Kind, kinds_of, load_class
@@ -97,19 +98,19 @@ def resolve_plugins(file: WrittenFile, findings: Findings) -> Mapping[str, Resol
             findings.errors.append(Problem(place, entry.key, message))
             continue
         seen[name] = place.line
-        found = _resolve(entry, findings)
+        found = _resolve(entry, file, findings)
         if found:
             resolved[name] = found
     return resolved
 
 
-def _resolve(entry: Written[PluginEntry], findings: Findings) -> Resolved | None:
+def _resolve(entry: Written[PluginEntry], file: WrittenFile, findings: Findings) -> Resolved | None:
     type_ = entry.value.type
     at: At = (entry.node.child("type") or entry.node).place, key_of(entry.key, "type")
     if type_ in BUILT_IN:
         _note_deprecation(BUILT_IN[type_].replaced_by, type_, at, findings)
         spec = _spec(entry, load_class(BUILT_IN[type_].path), findings)
-        return spec and _tried(spec, findings)
+        return spec and _tried(replace(spec, arguments=with_producers(spec.arguments, entry, file)), findings)
     if type_ in BUILT_IN_ROLES:
         return _role(entry, at, findings)
     if type_ in ABSENT:

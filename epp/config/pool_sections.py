@@ -130,7 +130,8 @@ class StalenessSection(Section):
     example = "staleness: {after: 5s}"
 
     after: Annotated[Duration, Between(0.05, 3600.0)] = 2.0
-    """Metrics older than this begin to fade. The Go picker's `--metrics-staleness-threshold`."""
+    """Metrics older than this begin to fade. When it is not given: twice `scraping.interval`, at least 2s. The Go
+    picker's `--metrics-staleness-threshold`."""
     fade: Annotated[Duration, Between(0.1, 3600.0)] = 8.0
     """Within this time they move to the worst of the pool."""
 

@@ -11,7 +11,8 @@ import json
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from dataclasses import is_dataclass
+from typing import Any, get_args
 
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema
@@ -92,10 +93,23 @@ def parameters_schema(type_: str) -> Schema:
             described["default"] = default
         if key in descriptions:
             described["description"] = descriptions[key]
-    for definition in schema.get("$defs", {}).values():
+    nested = {parameters_model(part).__name__: part for part in _parts(cls)}
+    for name, definition in schema.get("$defs", {}).items():
         definition.pop("title", None)
+        for key, text in _field_docs(nested[name]).items():
+            if key in definition["properties"]:
+                definition["properties"][key].setdefault("description", text)
     inlined: Schema = _inlined(schema, schema.pop("$defs", {}))
     return inlined
+
+
+def _parts(cls: type) -> Iterator[type]:
+    """The dataclasses that parameters of a class are made of, at any depth."""
+    for parameter in inspect.signature(cls, eval_str=True).parameters.values():
+        for part in (parameter.annotation, *get_args(parameter.annotation)):
+            if isinstance(part, type) and is_dataclass(part):
+                yield part
+                yield from _parts(part)
 
 
 def _inlined(schema: Any, definitions: Schema) -> Any:

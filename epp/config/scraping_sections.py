@@ -25,6 +25,8 @@ class ClientTlsSection(Model):
     """PEM file with the client certificate."""
     key_file: str = ""
     """PEM file with its key, when that is not in `certFile`."""
+    server_name: str = ""
+    """Name to ask for, and to expect in the server's certificate. Empty: the address, which few certificates hold."""
 
     @model_validator(mode="after")
     def _consistent(self) -> ClientTlsSection:
@@ -37,7 +39,8 @@ class ProbeSection(Model):
     """Health probes, beside metrics: a vLLM whose engine has died goes on to show its last metrics."""
 
     path: UrlPath = "/health"
-    """Asked with GET; a status from 200 to 299 is healthy. Empty: no probes. For Triton `/v2/health/ready`."""
+    """Asked with GET; a status from 200 to 299 is healthy. 404, 405 and 501 say that there is no such probe, which
+    counts as healthy, too. Empty: no probes. For Triton `/v2/health/ready`."""
     interval: Annotated[Duration, Between(0.1, 3600.0)] = 2.0
     """Between probes of one endpoint."""
 
@@ -99,8 +102,9 @@ scraping:
     """Of metrics, probes and model lists."""
     max_backoff: Annotated[Duration, Between(0.05, 3600.0)] = 10.0
     """Longest wait between scrapes of an endpoint that fails again and again."""
-    path: Annotated[UrlPath, Field(min_length=1)] = "/metrics"
-    """Path of the metrics page."""
+    path: UrlPath = ""
+    """Path of the metrics page. Empty: where the kind of server has it, `/prometheus/metrics` with `trtllm-serve`, else
+    `/metrics`."""
     port: Port = 0
     """Port of metrics pages where discovery gives no other. 0: the endpoint's own."""
     bearer_token_file: str = ""
@@ -109,8 +113,11 @@ scraping:
     health: ProbeSection = ProbeSection()
     models: ModelListSection = ModelListSection()
     engine: str = "vllm"
-    """Kind of model server where an endpoint's label `llm-d.ai/engine-type` says nothing: `vllm`, `sglang`,
-    `trtllm-serve`, `triton-tensorrt-llm`, `triton`, or one of `engines`."""
+    """Kind of model server where an endpoint's label says nothing: `vllm`, `sglang`, `trtllm-serve`,
+    `triton-tensorrt-llm`, `triton`, or one of `engines`."""
+    engine_label: str = ""
+    """Label that names an endpoint's kind of model server. Empty: `llm-d.ai/engine-type`, or its old name
+    `inference.networking.k8s.io/engine-type`."""
     engines: Annotated[dict[str, EngineSection], Field(max_length=32)] = Field(default={})
     """Metric names by kind of model server; more kinds, or other names than the presets have."""
 

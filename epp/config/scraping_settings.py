@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from epp.config.scraping_sections import EngineSection, ScrapingSection
-from epp.telemetry.engines import ENGINES, CacheInfo, LoraInfo, MetricNames, Series
+from epp.telemetry.engines import ENGINE_LABELS, ENGINES, CacheInfo, LoraInfo, MetricNames, Series
 from epp.telemetry.scrape_settings import ScrapeSettings, TlsSettings
 
 __all__ = ["scrape_settings"]
@@ -28,9 +29,12 @@ def scrape_settings(section: ScrapingSection) -> ScrapeSettings:
         health_path=section.health.path,
         models_path=section.models.path,
         engine=section.engine,
+        engine_labels=(section.engine_label,) if section.engine_label else ENGINE_LABELS,
         engines=_engines(section.engines),
         token_file=_path(section.bearer_token_file),
-        tls=TlsSettings(tls.verify, _path(tls.ca_file), _path(tls.cert_file), _path(tls.key_file)),
+        tls=TlsSettings(
+            tls.verify, _path(tls.ca_file), _path(tls.cert_file), _path(tls.key_file), tls.server_name or None
+        ),
     )
 
 
@@ -41,7 +45,7 @@ def _engines(written: Mapping[str, EngineSection]) -> Mapping[str, MetricNames]:
 
 
 def _names(preset: MetricNames, written: EngineSection) -> MetricNames:
-    direct = {
+    direct: dict[str, Any] = {
         name: Series.parse(text) if text else None
         for name in ("running", "waiting", "kv_usage", "block_size", "blocks")
         if (text := getattr(written, name)) is not None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from epp.config.errors import Findings, Problem, meant
 from epp.config.file_model import DataLayer, WrittenFile
+from epp.config.units import parse_bool
 from epp.config.validation import key_of
 
 __all__ = ["note_sections"]
@@ -23,9 +24,6 @@ FEATURE_GATES: Mapping[str, str] = {
 
 NO_QUEUE = "flow control is not here: every request is placed or refused at once"
 
-_TRUE, _FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
-"""Go's strconv.ParseBool, in lower case."""
-
 
 def note_sections(file: WrittenFile, findings: Findings) -> None:
     """Adds findings for everything outside plugins, profiles and `epp` that is not what it seems."""
@@ -37,6 +35,10 @@ def note_sections(file: WrittenFile, findings: Findings) -> None:
         if getattr(file.rest, {"saturationDetector": "saturation_detector"}.get(key, key)):
             new = "flowControl.saturationDetector" if key == "saturationDetector" else "requestHandler.parsers"
             findings.warnings.append(Problem(file.place_of(key), key, f"is an old place: write {new}"))
+    for key in file.rest.saturation_detector.old_keys() if file.rest.saturation_detector else ():
+        at = file.place_of("saturationDetector", key), key_of("saturationDetector", key)
+        message = f"is an old key, now a parameter of utilization-detector; {NO_QUEUE}"
+        findings.warnings.append(Problem(*at, message))
     _note_data_layer(file, file.rest.data_layer, findings)
 
 
@@ -55,15 +57,15 @@ def _gates(file: WrittenFile, findings: Findings) -> Iterator[tuple[str, bool]]:
     for index, text in enumerate(file.rest.feature_gates):
         at = file.place_of("featureGates", index), key_of("featureGates", index)
         name, equals, value = text.partition("=")
-        value = value.strip().lower() if equals else "true"
+        on = parse_bool(value.strip()) if equals else True
         if name not in FEATURE_GATES:
             findings.errors.append(Problem(*at, f"no feature gate {name[:80]!r}{meant(name, FEATURE_GATES)}"))
-        elif value not in _TRUE | _FALSE:
+        elif on is None:
             findings.errors.append(Problem(*at, f"must be {name}, {name}=true or {name}=false, found {text[:80]!r}"))
         elif name == "flowControl":
-            if value in _TRUE:
+            if on:
                 findings.absent.append(Problem(*at, NO_QUEUE))
-            yield name, value in _TRUE
+            yield name, on
         else:
             findings.warnings.append(Problem(*at, f"has no effect: {FEATURE_GATES[name]}"))
 

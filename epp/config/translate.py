@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping
 from epp.config.errors import Findings, Problem, meant
 from epp.config.file_model import WrittenFile
 from epp.config.layers import layer, leaf, overlay
-from epp.config.plugins import Absent, Resolved, RoleUse
+from epp.config.plugins import Absent, PluginSpec, Resolved, RoleUse
 from epp.config.validation import Step, key_of
 from epp.config.yaml_document import Node
+from epp.endpoints.rates import TokenEstimates
 from epp.scheduling.plugins.catalog import ABSENT, BUILT_IN, BUILT_IN_ROLES
 from epp.scheduling.plugins.data_layer import ApproxPrefixCacheProducer
+from epp.scheduling.plugins.prefix_cache import PrefixCacheScorer
 from epp.telemetry.engines import ENGINE_LABELS
 
 __all__ = ["check_references", "plugin_layer"]
@@ -23,7 +25,7 @@ __all__ = ["check_references", "plugin_layer"]
 Path = tuple[str, ...]
 
 METRICS_SOURCE, MODELS_SOURCE, EXTRACTOR = "metrics-data-source", "models-data-source", "core-metrics-extractor"
-FILE, PREFIX = "file-discovery", "approx-prefix-cache-producer"
+FILE, PREFIX_SCORER = "file-discovery", "prefix-cache-scorer"
 
 _TLS = {
     "caCertPath": ("scraping", "tls", "caFile"),
@@ -62,11 +64,21 @@ _ENGINE_KEYS: Mapping[str, str] = {
 }
 
 
+_CAPACITY = "it is taken over as epp.prefix.capacityTokens"
+_OLD_PREFIX_KEYS: Mapping[str, str] = {
+    "lruCapacityPerServer": _CAPACITY,
+    "hashBlockSize": "it converts lruCapacityPerServer; blocks of the index are 256 bytes",
+    "blockSize": "it converts lruCapacityPerServer; blocks of the index are 256 bytes",
+    "maxPrefixBlocksToMatch": "it has no effect, as matches may have any length",
+    "autoTune": "it has no effect, as a server's capacity is taken from its metrics where they tell",
+}
+
+
 def plugin_layer(file: WrittenFile, resolved: Mapping[str, Resolved], findings: Findings) -> Node:
     """What plugin parameters say about the `epp:` section."""
     roles = {name: use for name, use in resolved.items() if isinstance(use, RoleUse)}
     referred = {ref for ref, _, _ in _data_layer_references(file)}
-    merged = layer(())
+    merged = layer(_old_prefix_values(file, resolved, findings))
     for name, use in roles.items():
         if name in referred or _counts(name, use, file, findings):
             merged = overlay(layer(_values(use, findings)), merged, findings)
@@ -182,6 +194,25 @@ def _values(use: RoleUse, findings: Findings) -> Iterator[tuple[Path, Node]]:
             yield ("scraping", "tls", "verify"), leaf(False, scheme.place)  # noqa: FBT003 - the Go picker's default
 
 
+def _old_prefix_values(
+    file: WrittenFile, resolved: Mapping[str, Resolved], findings: Findings
+) -> Iterator[tuple[Path, Node]]:
+    """What `prefix-cache-scorer` was told of the index before that had a plugin of its own."""
+    for entry in file.plugins:
+        spec, parameters = resolved.get(entry.value.label), entry.node.child("parameters")
+        if not isinstance(spec, PluginSpec) or spec.type_name != PREFIX_SCORER or parameters is None:
+            continue
+        for key, place in parameters.keys.items():
+            if key in _OLD_PREFIX_KEYS:
+                message = f"is an old key: {_OLD_PREFIX_KEYS[key]}"
+                findings.warnings.append(Problem(place, key_of(spec.key, key), message))
+        scorer = spec.make()
+        assert isinstance(scorer, PrefixCacheScorer)
+        if scorer.old_capacity_bytes:
+            tokens = int(scorer.old_capacity_bytes / TokenEstimates.DEFAULT_BYTES_PER_TOKEN)
+            yield ("prefix", "capacityTokens"), leaf(tokens, parameters.keys["lruCapacityPerServer"])
+
+
 def _special(use: RoleUse, key: str, node: Node, findings: Findings) -> Iterator[tuple[Path, Node]]:
     """Parameters that are not taken as they are."""
     at = node.place, key_of(key_of(use.written.key, "parameters"), key)
@@ -192,13 +223,14 @@ def _special(use: RoleUse, key: str, node: Node, findings: Findings) -> Iterator
             yield from _engines(node)
         case (_, "engineLabelKey"):
             if node.value not in ENGINE_LABELS:
-                message = f"has no effect: the label {ENGINE_LABELS[0]} names the kind of an endpoint"
-                findings.absent.append(Problem(*at, message))
+                yield ("scraping", "engineLabel"), node
         case (_, "lruCapacityPerServer"):
             assert isinstance(use.parameters, ApproxPrefixCacheProducer)
             yield ("prefix", "capacityTokens"), leaf(use.parameters.capacity_tokens, node.place)
         case (_, "blockSizeTokens"):
             findings.notes.append(Problem(*at, "only converts lruCapacityPerServer: blocks of the index are 256 bytes"))
+        case ("session-id-producer", "headerName" | "cookieName") | ("mm-embeddings-cache-producer", _):
+            return  # see `producers`
         case _:
             findings.notes.append(Problem(*at, f"has no effect here: {BUILT_IN_ROLES[use.type_name].note}"))
 

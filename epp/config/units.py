@@ -26,11 +26,28 @@ from pydantic_core.core_schema import no_info_after_validator_function
 
 from epp.scheduling.plugins.validation import seconds_of
 
-__all__ = ["Between", "Duration", "Share", "Size", "format_duration", "format_size", "parse_duration", "parse_size"]
+__all__ = [
+    "Between",
+    "Duration",
+    "Share",
+    "Size",
+    "format_duration",
+    "format_size",
+    "parse_bool",
+    "parse_duration",
+    "parse_size",
+]
 
 _NO_DURATION = "must be a duration such as 500ms, 2s or 1m30s, or a number of seconds"
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,6})?)(?:([KMGT])(i)?)?B?", re.IGNORECASE)
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _EXPONENTS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def parse_bool(text: str) -> bool | None:
+    """A switch as Go's strconv.ParseBool reads it; None for anything else."""
+    return True if text in _TRUE else False if text in _FALSE else None
 
 
 def parse_duration(value: object) -> float:

@@ -15,8 +15,9 @@ from pydantic_core import ErrorDetails
 
 from epp.config.errors import Findings, Place, Problem, meant
 from epp.config.yaml_document import Node
+from epp.telemetry.logs import is_secret
 
-__all__ = ["MAX_FAULTS", "Step", "find", "found_text", "is_secret", "key_of", "validate"]
+__all__ = ["MAX_FAULTS", "Step", "find", "found_text", "key_of", "validate"]
 
 MAX_FAULTS = 200
 """Faults of one node that are told: a file with more of them is of another kind altogether."""
@@ -38,7 +39,6 @@ _PHRASES: Mapping[str, str] = {
     "String should have at least 1 character": "must not be empty",
 }
 _PHRASE = re.compile("|".join(map(re.escape, _PHRASES)))
-_SECRET = re.compile(r"token$|secret|password|api[-_]?key|credential|authorization", re.IGNORECASE)
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -57,11 +57,6 @@ def validate(model: type[M], node: Node, key: str, findings: Findings) -> M | No
         findings.errors.extend(_problem(details, model, node, key) for details in faults[:MAX_FAULTS])
         return None
     return None if unknown else value
-
-
-def is_secret(key: str) -> bool:
-    """Whether the value of a key could be a secret."""
-    return bool(_SECRET.search(key))
 
 
 def key_of(key: str, step: Step) -> str:

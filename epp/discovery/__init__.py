@@ -1,9 +1,9 @@
 """Where endpoints come from: lists of addresses and names, files, DNS.
 
 A `Source` publishes complete sets of `EndpointSpec`s until it is cancelled. What decides does no IO: `targets` (what
-can be listed), `endpoint_file` (bytes to targets, on `documents`), `directory` (when to look names up, and what they
-stand for), `hosts_file`, `source` (merging, and publishing changes only). The edges around it are thin: `dns_lookup`,
-`resolving`, and the sources `target_source`, `file_source`, `combined_source`.
+can be listed), `endpoint_file` (bytes to targets), `file_versions` (which version of a file counts), `directory` (when
+to look names up, and what they stand for), `hosts_file`, `source` (merging, and publishing changes only). The edges
+around it are thin: `dns_lookup`, `resolving`, and the sources `target_source`, `file_source`, `combined_source`.
 """
 
 from epp.discovery.combined_source import CombinedSource

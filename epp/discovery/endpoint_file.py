@@ -9,17 +9,19 @@
         labels: {llm-d.ai/role: decode}
 
 A problem of the whole file is an `EndpointFileError`; a bad entry is a `Problem`, and the others count. Of two entries
-with one name the later counts, with a problem. Bad: a port of 0, `address: 10.0.0`, a name that is missing.
+with one name, or with one address and port, the later counts, with a problem. Bad: a port of 0, `address: 10.0.0`, a
+name that is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from codecs import BOM_UTF8
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from epp.discovery.documents import DocumentError, Node, read_document
 from epp.discovery.targets import HostTarget, parse_host, parse_port
+from epp.documents import Limits, Node, read_document
 
 __all__ = ["MAX_FILE_BYTES", "EndpointFile", "EndpointFileError", "Problem", "parse_endpoint_file"]
 
@@ -30,6 +32,12 @@ MAX_ENTRIES = 10_000
 MAX_LABELS = 64
 MAX_TEXT = 512
 """Characters of a name, namespace, label key or label value. Kubernetes allows 253 plus 63 for a label key."""
+
+LIMITS = Limits(depth=8, nodes=200_000)
+"""Four levels are needed. A file of the largest size that lists endpoints has fewer values and keys than this."""
+
+_LINE_ENDS = (b"\n", b"\n\0")
+"""The second one in UTF-16."""
 
 _KEYS = frozenset({"name", "namespace", "address", "port", "metricsPort", "labels"})
 
@@ -52,6 +60,14 @@ class Problem:
     message: str
 
 
+class _EntryError(Exception):
+    """An entry cannot be used."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointFile:
     """What a file lists."""
@@ -60,92 +76,118 @@ class EndpointFile:
     problems: tuple[Problem, ...]
 
 
-def parse_endpoint_file(data: bytes, path: str, *, suspect_cut: bool = False) -> EndpointFile:
+def parse_endpoint_file(data: bytes, path: str, *, changing: bool = False) -> EndpointFile:
     """Reads the file's bytes. `path` is for messages. Raises EndpointFileError.
 
-    `suspect_cut`: somebody may be writing the file right now, so a bad last entry that no line end follows is taken
-    for a file cut short and raises, too.
+    `changing`: somebody may be writing the file right now, and what is in use can stay. So whatever looks as if it were
+    not all of the file raises, too: no line end at its end (unless brackets enclose everything and are closed), a bad
+    last entry, or no good entry at all.
     """
     if len(data) > MAX_FILE_BYTES:
         raise EndpointFileError(path, None, f"larger than {MAX_FILE_BYTES} bytes: split it, or list host names")
     entries = _entries(data, path)
-    by_name: dict[str, HostTarget] = {}
+    if changing and not data.endswith(_LINE_ENDS) and not data.removeprefix(BOM_UTF8).lstrip().startswith(b"{"):
+        raise EndpointFileError(path, None, "does not end with a line end, so it may be cut short: end its last line")
+    listed: list[tuple[HostTarget, int]] = []
     problems: list[Problem] = []
-    for index, entry in enumerate(entries):
+    bad: _EntryError | None = None
+    for entry in entries:
         try:
-            target = _target(entry, problems)
-        except DocumentError as error:
-            line = error.line or entry.line
-            if suspect_cut and index == len(entries) - 1 and not data.endswith(b"\n"):
-                raise EndpointFileError(path, line, f"cut short in its last entry: {error}") from None
-            problems.append(Problem(line, f"{error}; the entry is skipped"))
-            continue
-        if by_name.pop(target.name, None):
-            problems.append(Problem(entry.line, f"name {target.name!r} stands twice; the later entry counts"))
-        by_name[target.name] = target
-    return EndpointFile(tuple(by_name.values()), tuple(problems))
+            listed.append((_target(entry, problems), entry.mark.line))
+            bad = None
+        except _EntryError as error:
+            bad = error
+            problems.append(Problem(error.line, f"{error}; the entry is skipped"))
+    if changing and bad:
+        raise EndpointFileError(path, bad.line, f"its last entry is bad, so it may be cut short: {bad}")
+    targets = _without_doubles(listed, problems)
+    return EndpointFile(targets, tuple(sorted(problems, key=lambda problem: problem.line)))
+
+
+def _without_doubles(listed: Sequence[tuple[HostTarget, int]], problems: list[Problem]) -> tuple[HostTarget, ...]:
+    """Of those that share a name, or an address and port, the last."""
+    by_name: dict[str, HostTarget] = {}
+    by_address: dict[tuple[str, int], str] = {}
+    for target, line in listed:
+        address = target.host, target.port
+        before = by_address.get(address, "")
+        if target.name in by_name:
+            del by_name[target.name]  # the later entry also takes its place in the order
+            problems.append(Problem(line, f"name {target.name!r} stands twice; the later entry counts"))
+        elif before in by_name:
+            del by_name[before]
+            message = f"{target.host} port {target.port} stands twice, as {before!r} and here; the later entry counts"
+            problems.append(Problem(line, message))
+        by_name[target.name], by_address[address] = target, target.name
+    return tuple(by_name.values())
 
 
 def _entries(data: bytes, path: str) -> list[Node]:
-    try:
-        document = read_document(data)
-    except DocumentError as error:
-        raise EndpointFileError(path, error.line, f"{error}; write a list of endpoints in YAML or JSON") from None
-    if document is None or not document.value:
+    document = read_document(data, LIMITS)
+    if document.faults:
+        fault = document.faults[0]
+        line = fault.mark.line if fault.mark else None
+        raise EndpointFileError(path, line, f"{fault.message}; write a list of endpoints in YAML or JSON")
+    root = document.root
+    if root is None or not root.value or root.is_null:
         raise EndpointFileError(path, None, "empty: write 'endpoints: []' for no endpoints")
-    if not isinstance(document.value, dict) or "endpoints" not in document.value:
-        raise EndpointFileError(path, document.line, "has no key 'endpoints' with the list of endpoints")
-    endpoints = document.value["endpoints"]
+    if not isinstance(root.value, dict) or "endpoints" not in root.value:
+        raise EndpointFileError(path, root.mark.line, "has no key 'endpoints' with the list of endpoints")
+    endpoints = root.value["endpoints"]
     if not isinstance(endpoints.value, list):
-        raise EndpointFileError(path, endpoints.line, "'endpoints' must be a list; write [] for no endpoints")
+        raise EndpointFileError(path, endpoints.mark.line, "'endpoints' must be a list; write [] for no endpoints")
     if len(endpoints.value) > MAX_ENTRIES:
-        raise EndpointFileError(path, endpoints.line, f"{len(endpoints.value)} entries, at most {MAX_ENTRIES} are read")
+        message = f"{len(endpoints.value)} entries, at most {MAX_ENTRIES} are read"
+        raise EndpointFileError(path, endpoints.mark.line, message)
     return endpoints.value
 
 
 def _target(entry: Node, problems: list[Problem]) -> HostTarget:
-    fields = entry.value
+    """Raises _EntryError."""
+    fields, line = entry.value, entry.mark.line
     if not isinstance(fields, dict):
-        raise DocumentError("an endpoint must be a mapping with name, address and port", entry.line)
+        raise _EntryError(line, "an endpoint must be a mapping with name, address and port")
     if unknown := sorted(set(fields) - _KEYS):
         names = ", ".join(repr(key[:80]) for key in unknown[:5])
-        problems.append(Problem(entry.line, f"unknown key {names}, ignored; known are {', '.join(sorted(_KEYS))}"))
-    metrics_port = _text(fields, "metricsPort", "")
+        problems.append(Problem(line, f"unknown key {names}, ignored; known are {', '.join(sorted(_KEYS))}"))
+    metrics_port = _text(entry, fields, "metricsPort", "")
+    address, port = _text(entry, fields, "address"), _text(entry, fields, "port")
+    name, namespace = _text(entry, fields, "name"), _text(entry, fields, "namespace", "default")
+    labels = _labels(fields.get("labels"))
     try:
         return HostTarget(
-            host=parse_host(_text(fields, "address")),
-            port=parse_port(_text(fields, "port")),
-            name=_text(fields, "name"),
-            namespace=_text(fields, "namespace", "default"),
-            labels=_labels(fields.get("labels")),
+            host=parse_host(address),
+            port=parse_port(port),
+            name=name,
+            namespace=namespace,
+            labels=labels,
             metrics_port=parse_port(metrics_port) if metrics_port else None,
         )
-    except DocumentError:
-        raise
     except ValueError as error:
-        raise DocumentError(str(error), entry.line) from None
+        raise _EntryError(line, str(error)) from None
 
 
-def _text(fields: Mapping[str, Node], key: str, default: str | None = None) -> str:
-    """A field's text; the default when it is absent or empty. Raises DocumentError when there is no default."""
+def _text(entry: Node, fields: Mapping[str, Node], key: str, default: str | None = None) -> str:
+    """A field's text; the default when it is absent or empty. Raises _EntryError when there is no default."""
     node = fields.get(key)
-    value = node.value if node else ""
+    value = "" if node is None or node.is_null else node.value
+    line = (node or entry).mark.line
     if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise DocumentError(f"'{key}' must be text of at most {MAX_TEXT} characters", node.line if node else None)
+        raise _EntryError(line, f"'{key}' must be text of at most {MAX_TEXT} characters")
     text = value.strip() or default
     if text is None:
-        raise DocumentError(f"'{key}' is missing", node.line if node else None)
+        raise _EntryError(line, f"'{key}' is missing")
     return text
 
 
 def _labels(node: Node | None) -> Mapping[str, str]:
-    if node is None or not node.value:
+    if node is None or node.is_null or not node.value:
         return MappingProxyType({})
     if not isinstance(node.value, dict) or len(node.value) > MAX_LABELS:
-        raise DocumentError(f"'labels' must be a mapping of at most {MAX_LABELS} texts", node.line)
+        raise _EntryError(node.mark.line, f"'labels' must be a mapping of at most {MAX_LABELS} texts")
     labels: dict[str, str] = {}
     for key, item in node.value.items():
         if not isinstance(item.value, str) or len(key) > MAX_TEXT or len(item.value) > MAX_TEXT:
-            raise DocumentError(f"label {key[:80]!r} must be text of at most {MAX_TEXT} characters", item.line)
-        labels[key] = item.value
+            raise _EntryError(item.mark.line, f"label {key[:80]!r} must be text of at most {MAX_TEXT} characters")
+        labels[key] = "" if item.is_null else item.value
     return MappingProxyType(labels)

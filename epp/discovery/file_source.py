@@ -3,7 +3,8 @@
 
 The directory is watched, not the file: editors and ConfigMaps replace files by renaming (a ConfigMap renames the
 symbolic link `..data` beside it). Where no notice comes (network file systems, links that lead elsewhere), a look every
-few seconds finds the change. While it runs, a file that cannot be used changes nothing.
+few seconds finds the change. While it runs, a file that cannot be used, or looks half-written, changes nothing (see
+`file_versions`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from epp.discovery.endpoint_file import (
     EndpointFileError,
     parse_endpoint_file,
 )
+from epp.discovery.file_versions import STAYS_S, FileVersions
 from epp.discovery.resolving import Resolving
 from epp.discovery.source import Publish
 
@@ -37,11 +39,14 @@ _LOG = logging.getLogger(__name__)
 LOOK_INTERVAL_S = 2.0
 """Between looks at the file when nothing is reported."""
 
-QUIET_MS = 100
-"""A change is taken once the directory is quiet for this long, so that a file is not read while it is written..."""
+QUIET_S = 0.8
+"""A change is taken once nothing was reported for this long, so that a file is not read while it is written..."""
 
-LONGEST_WAIT_MS = 400
-"""...or after this long in any case."""
+LONGEST_WAIT_S = 15.0
+"""...or after this long in any case: somebody replaces the file again and again."""
+
+STEP_MS, DEBOUNCE_MS = 50, 200
+"""Reports are passed on when there were none for the first time, or after the second one; both well within QUIET_S."""
 
 MAX_PROBLEMS_LOGGED = 20
 
@@ -72,9 +77,12 @@ class FileSource:
         resolving = Resolving(self._lookup, self._dns)
         self._take(listed, resolving)
         if self._watch:
-            looked = asyncio.Event()
+            reported = asyncio.Event()
+            versions = FileVersions(str(self._path), version.data, listed)
             await run_together(
-                resolving.run(publish), self._follow(version, resolving, looked), self._watch_directory(looked)
+                resolving.run(publish),
+                self._follow(version, versions, resolving, reported),
+                self._watch_directory(reported),
             )
         else:
             await resolving.run(publish)
@@ -89,31 +97,47 @@ class FileSource:
             _LOG.warning("%s: %d more problems", self._path, more)
         resolving.set_targets(listed.targets)
 
-    async def _follow(self, version: _Version, resolving: Resolving, reported: asyncio.Event) -> None:
+    async def _follow(
+        self, version: _Version, versions: FileVersions, resolving: Resolving, reported: asyncio.Event
+    ) -> None:
         """Takes each later version that can be used."""
+        loop = asyncio.get_running_loop()
         complaint = ""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(reported.wait(), LOOK_INTERVAL_S)
-            noticed = reported.is_set()
-            reported.clear()
             try:
-                found = await asyncio.to_thread(_read_newer, self._path, version.signature, noticed)
-                if found is None:
+                if reported.is_set() or await asyncio.to_thread(_signature_of, self._path) != version.signature:
+                    await self._wait_quiet(reported)
+                    version = await asyncio.to_thread(_read, self._path)
+                elif not versions.doubtful:
                     continue
-                before, version = version, found
-                if found.data == before.data:
-                    complaint = ""
-                    continue
-                listed = await asyncio.to_thread(parse_endpoint_file, found.data, str(self._path), suspect_cut=True)
+                was_doubtful = versions.doubtful
+                listed = await asyncio.to_thread(versions.found, version.data, loop.time())
             except EndpointFileError as error:
                 if str(error) != complaint:
                     _LOG.error("%s; the endpoints stay as they were", error)
                 complaint = str(error)
                 continue
             complaint = ""
-            _LOG.info("%s: changed, %d endpoints listed", self._path, len(listed.targets))
-            self._take(listed, resolving)
+            if listed:
+                _LOG.info("%s: changed, %d endpoints listed", self._path, len(listed.targets))
+                self._take(listed, resolving)
+            elif versions.doubtful and not was_doubtful:
+                text = "%s: ends where the list in use goes on; taken if it stays so for %g s"
+                _LOG.warning(text, self._path, STAYS_S)
+
+    async def _wait_quiet(self, reported: asyncio.Event) -> None:
+        """Waits until nothing was written for a while: who writes line by line pauses between lines."""
+        loop = asyncio.get_running_loop()
+        until, signature = loop.time() + LONGEST_WAIT_S, await asyncio.to_thread(_signature_of, self._path)
+        while loop.time() < until:
+            reported.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reported.wait(), QUIET_S)
+            before, signature = signature, await asyncio.to_thread(_signature_of, self._path)
+            if not reported.is_set() and signature == before:
+                return
 
     async def _watch_directory(self, reported: asyncio.Event) -> None:
         """Sets `reported` when something happens that may concern the file, for as long as the system tells."""
@@ -123,8 +147,8 @@ class FileSource:
                 async for _ in awatch(
                     directory,
                     watch_filter=self._concerns,
-                    debounce=LONGEST_WAIT_MS,
-                    step=QUIET_MS,
+                    debounce=DEBOUNCE_MS,
+                    step=STEP_MS,
                     recursive=False,
                 ):
                     reported.set()
@@ -138,14 +162,6 @@ class FileSource:
         """The file itself, or a link through which a ConfigMap shows it (`..data`)."""
         name = Path(path).name
         return name == self._path.name or name.startswith("..")
-
-
-def _read_newer(path: Path, known: tuple[int, ...], noticed: bool) -> _Version | None:  # noqa: FBT001 - for to_thread
-    """The file's present version, or None when metadata tell that it is the known one. Raises EndpointFileError.
-
-    After a notice metadata are not trusted: two writes can fall into one tick of the file system's clock.
-    """
-    return None if not noticed and _signature_of(path) == known else _read(path)
 
 
 def _read(path: Path) -> _Version:

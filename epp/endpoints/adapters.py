@@ -38,14 +38,18 @@ class AdapterState(IntEnum):
 class _Slots:
     """Adapters of one endpoint with the number of our requests that use each."""
 
-    __slots__ = ("queued", "resident")
+    __slots__ = ("queued", "resident", "running")
 
     def __init__(self) -> None:
         self.resident: OrderedDict[str, int] = OrderedDict()  # least recently used first
         self.queued: OrderedDict[str, int] = OrderedDict()
+        self.running: frozenset[str] = frozenset()  # by the server's last word; others may use them
 
     def in_use(self) -> int:
-        return sum(1 for users in self.resident.values() if users)
+        return sum(1 for adapter in self.resident if self._used(adapter))
+
+    def _used(self, adapter: str) -> bool:
+        return self.resident[adapter] > 0 or adapter in self.running
 
     def names(self) -> Iterator[str]:
         yield from self.resident
@@ -54,6 +58,7 @@ class _Slots:
     def clear(self) -> None:
         self.resident.clear()
         self.queued.clear()
+        self.running = frozenset()
 
     def place(self, adapter: str, limit: int) -> None:
         if adapter in self.resident:
@@ -77,20 +82,29 @@ class _Slots:
 
     def seen_running(self, adapters: Iterable[str], limit: int) -> None:
         """The server says that these run: it knows best, whatever we thought of its slots."""
-        for adapter in adapters:
+        self.running = frozenset(adapters)
+        for adapter in self.running:
             users = self.queued.pop(adapter, 0)
             if adapter in self.resident:
                 self.resident.move_to_end(adapter)
             else:
-                if not self._make_room(limit) and self.resident:
-                    self.resident.popitem(last=False)
+                if len(self.resident) >= limit:
+                    self._drop_for_the_servers_word()
                 self.resident[adapter] = users
+
+    def _drop_for_the_servers_word(self) -> None:
+        """Someone is not resident after all: the least recently used of those that the server does not list."""
+        unlisted = (adapter for adapter in self.resident if adapter not in self.running)
+        gone = next(unlisted, None) or next(iter(self.resident))
+        users = self.resident.pop(gone)
+        if users:
+            self.queued[gone] = users
 
     def _make_room(self, limit: int) -> bool:
         """Whether a slot is free, if need be by dropping the least recently used idle adapter."""
         if len(self.resident) < limit:
             return True
-        idle = next((adapter for adapter, users in self.resident.items() if not users), None)
+        idle = next((adapter for adapter in self.resident if not self._used(adapter)), None)
         if idle is None:
             return False
         del self.resident[idle]

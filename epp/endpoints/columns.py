@@ -43,6 +43,7 @@ class Columns:
     # The same, faded towards the pool's worst while it ages (kept by `freshness`).
     running_base: Floats = _column(fill=0.0, unit="requests", source="running_seen")
     waiting_base: Floats = _column(fill=0.0, unit="requests", source="waiting_seen")
+    requests_base: Floats = _column(fill=0.0, unit="requests", source="requests_at_scrape, followed while it ages")
     kv_usage_base: Floats = _column(fill=0.0, unit="share 0..1", source="kv_usage_seen")
 
     kv_tokens: Floats = _column(fill=0.0, unit="tokens, 0 unknown", source="kv_usage_base * capacity_tokens")
@@ -69,7 +70,8 @@ class Columns:
     request_limit: Floats = _column(
         fill=np.inf, unit="requests", source="slow start, half-open probe, moment of busyness"
     )
-    usable: Flags = _column(fill=False, unit="", source="health, ejection, sleep and age of metrics")
+    reachable: Flags = _column(fill=False, unit="", source="health probes, ejection and sleep")
+    usable: Flags = _column(fill=False, unit="", source="reachable, and scrapes do not fail")
     live: Flags = _column(fill=False, unit="", source="the row is in use")
 
     def grow(self, size: int) -> None:

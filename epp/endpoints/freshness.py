@@ -4,8 +4,9 @@ Reconciling: a page shows all requests of a server, ours and others'. What goes 
 is foreign; ours are in the ledger anyway, up to date. So nothing is counted twice and nothing is invisible between two
 scrapes.
 
-Fading: values older than `stale_after_s` move to the worst of the pool within `fade_s`. A server that cannot be asked
-is more likely dead or drowning than idle; one that was never asked starts at the worst.
+Fading: what is older than `stale_after_s` moves within `fade_s` to the worst that fresh, usable endpoints show now. A
+server that cannot be asked is more likely dead or drowning than idle; one that was never asked starts at the worst.
+Where no endpoint is fresh, none is known to be worse than another: all move to their mean.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from epp.endpoints.types import Scrape
 
 __all__ = ["Freshness", "FreshnessSettings"]
 
-_FADING = (("running_seen", "running_base"), ("waiting_seen", "waiting_base"), ("kv_usage_seen", "kv_usage_base"))
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class FreshnessSettings:
     """When metrics are old."""
 
     stale_after_s: float = 2.0
-    """`--metrics-staleness-threshold` of the Go picker."""
+    """`--metrics-staleness-threshold` of the Go picker. Less than two scrape intervals make healthy endpoints fade."""
     fade_s: float = 8.0
 
 
@@ -48,35 +50,65 @@ class Freshness:
             value = getattr(scrape, name)
             if value is not None:
                 getattr(columns, f"{name}_seen")[row] = value
-                getattr(columns, f"{name}_base")[row] = value
         for name in ("capacity_tokens", "block_size", "max_loras"):
             value = getattr(scrape, name)
             if value is not None:
                 getattr(columns, name)[row] = value
         columns.scraped_at[row] = now
         columns.requests_at_scrape[row] = self._ledger.requests_at(row, asked_at)
-        self._derive(np.array([row]))
+        self._show(np.array([row]))
 
     def fade(self, now: float) -> None:
         """Ages what is stale. To be called a few times a second."""
         columns, live = self._table.columns, self._table.live_rows
         age = now - columns.scraped_at[live]
-        stale = live[age > self._settings.stale_after_s]
-        if not stale.size or not np.isfinite(columns.scraped_at[live]).any():
+        old, known = age > self._settings.stale_after_s, np.isfinite(age)
+        if not old.any() or not known.any():
             return
-        past = (now - columns.scraped_at[stale] - self._settings.stale_after_s) / self._settings.fade_s
-        share = np.clip(past, 0.0, 1.0)
-        for seen_name, base_name in _FADING:
-            seen, base = getattr(columns, seen_name), getattr(columns, base_name)
-            worst = seen[live].max()
-            base[stale] = seen[stale] + share * np.maximum(0.0, worst - seen[stale])
+        stale, fresh = live[old], live[~old & columns.usable[live]]
+        share = np.clip((age[old] - self._settings.stale_after_s) / max(self._settings.fade_s, 1e-9), 0.0, 1.0)
+        self._show(stale)
+        if fresh.size:
+            self._to_the_worst(stale, share, fresh)
+        else:
+            self._to_the_mean(stale, share, live[known])
+        columns.requests_base[stale] += share * (columns.requests[stale] - columns.requests_base[stale])
         self._derive(stale)
 
-    def _derive(self, rows: NDArray[np.int64]) -> None:
-        """Columns that follow from what was said."""
+    def _show(self, rows: Rows) -> None:
+        """The `_base` columns as the last pages of rows say, and what is foreign by them."""
         columns = self._table.columns
-        waiting, capacity = columns.waiting_base[rows], columns.capacity_tokens[rows]
-        foreign = np.maximum(0.0, columns.running_base[rows] + waiting - columns.requests_at_scrape[rows])
-        columns.foreign_requests[rows] = foreign
-        columns.foreign_waiting[rows] = np.minimum(waiting, foreign)
+        for name in ("running", "waiting", "kv_usage"):
+            getattr(columns, f"{name}_base")[rows] = getattr(columns, f"{name}_seen")[rows]
+        columns.requests_base[rows] = columns.requests_at_scrape[rows]
+        shown = columns.running_seen[rows] + columns.waiting_seen[rows]
+        columns.foreign_requests[rows] = np.maximum(0.0, shown - columns.requests_at_scrape[rows])
+        self._derive(rows)
+
+    def _to_the_worst(self, stale: Rows, share: Floats, fresh: Rows) -> None:
+        """Only ever upwards: what an endpoint showed last may be worse than that."""
+        columns = self._table.columns
+        since = columns.requests[fresh] - columns.requests_base[fresh]
+        worst = {
+            "running_base": np.max(columns.running_base[fresh] + since),
+            "waiting_base": np.max(columns.waiting_base[fresh]),
+            "kv_usage_base": np.max(columns.kv_usage_base[fresh]),
+            "foreign_requests": np.max(columns.requests[fresh] + columns.foreign_requests[fresh])
+            - columns.requests[stale],
+        }
+        for name, target in worst.items():
+            column = getattr(columns, name)
+            column[stale] += share * np.maximum(0.0, target - column[stale])
+
+    def _to_the_mean(self, stale: Rows, share: Floats, known: Rows) -> None:
+        columns = self._table.columns
+        for name in ("running_base", "waiting_base", "kv_usage_base", "foreign_requests"):
+            column = getattr(columns, name)
+            column[stale] += share * (np.mean(column[known]) - column[stale])
+
+    def _derive(self, rows: Rows) -> None:
+        """Columns that follow from these."""
+        columns = self._table.columns
+        capacity = columns.capacity_tokens[rows]
+        columns.foreign_waiting[rows] = np.minimum(columns.waiting_base[rows], columns.foreign_requests[rows])
         columns.kv_tokens[rows] = columns.kv_usage_base[rows] * np.where(np.isfinite(capacity), capacity, 0.0)

@@ -5,7 +5,7 @@ Evidence and what follows:
 - replies fail (connect errors, 5xx, empty streams, aborts by the engine): ejected for a time that doubles with each
   ejection, but never more than a share of the pool; then half open: one request at a time until one succeeds;
 - 503 "busy": for a moment no new requests. A client's 4xx never counts;
-- new or recovered: slow start, in-flight requests are limited to a growing share of what others carry.
+- new or recovered: slow start, in-flight requests are limited to a growing share of an endpoint's fair part.
 
 `usable` and the limit are advice: when nothing else is left, endpoints beyond them are used all the same.
 """
@@ -20,6 +20,9 @@ import numpy as np
 from epp.endpoints.table import EndpointTable, Row
 
 __all__ = ["Health", "HealthSettings", "Verdict"]
+
+_FIRST_SHARE = 0.25
+"""Of its fair part, what a new endpoint may carry from the start: many new ones must not leave all to one old one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class _Record:
     reply_failures: int = 0
     ejections: int = 0
     until: float = 0.0
+    trial_since: float = 0.0
     busy_until: float = 0.0
 
 
@@ -78,7 +82,7 @@ class Health:
         self._settings = settings
         self._records: dict[Row, _Record] = {}
         self._unsettled: set[Row] = set()  # rows that time alone changes
-        self._carried = (float("-inf"), 0.0)
+        self._fair = (float("-inf"), 0.0)
         self.ejections = 0
         """Ejections so far."""
 
@@ -95,20 +99,20 @@ class Health:
     def probed(self, row: Row, *, healthy: bool, now: float) -> None:
         """A health probe was answered, or not."""
         record = self._records[row]
-        was = self._reachable(record)
+        was = self._is_well(record) and self._is_scraped(record)
         record.probe_failures = 0 if healthy else record.probe_failures + 1
         self._recovered_if(row, was, now)
 
     def scraped(self, row: Row, *, ok: bool, asleep: bool = False, now: float) -> None:
         """A metrics page came, or not."""
         record = self._records[row]
-        was = self._reachable(record)
+        was = self._is_well(record) and self._is_scraped(record)
         record.scrape_failures = 0 if ok else record.scrape_failures + 1
         record.asleep = asleep if ok else record.asleep
         self._recovered_if(row, was, now)
 
-    def replied(self, row: Row, verdict: Verdict, now: float) -> None:
-        """A request that this endpoint served has ended."""
+    def replied(self, row: Row, verdict: Verdict, now: float, placed_at: float = -np.inf) -> None:
+        """A request that this endpoint served has ended. `placed_at`: a trial is decided by requests placed in it."""
         record = self._records.get(row)
         if record is None:
             return
@@ -117,9 +121,7 @@ class Health:
         elif verdict is Verdict.BUSY:
             record.busy_until = now + self._settings.busy_s
         elif verdict is Verdict.FAILED:
-            record.reply_failures += 1
-            if record.state is _State.HALF_OPEN or record.reply_failures >= self._settings.reply_failures:
-                self._eject(record, now)
+            self._failed(record, now, placed_at)
         self._update(row, now)
 
     def tick(self, now: float) -> None:
@@ -143,18 +145,28 @@ class Health:
             return "unreachable"
         return "serving" if self._table.columns.mature[row] else "slow start"
 
-    def _reachable(self, record: _Record) -> bool:
-        settings = self._settings
-        return (
-            record.probe_failures < settings.probe_failures
-            and record.scrape_failures < settings.scrape_failures
-            and not record.asleep
-        )
+    def _is_well(self, record: _Record) -> bool:
+        return record.probe_failures < self._settings.probe_failures and not record.asleep
 
-    def _recovered_if(self, row: Row, was_reachable: bool, now: float) -> None:  # noqa: FBT001 - two facts of one rule
-        if not was_reachable and self._reachable(self._records[row]):
+    def _is_scraped(self, record: _Record) -> bool:
+        return record.scrape_failures < self._settings.scrape_failures
+
+    def _recovered_if(self, row: Row, was_usable: bool, now: float) -> None:  # noqa: FBT001 - two facts of one rule
+        record = self._records[row]
+        if not was_usable and self._is_well(record) and self._is_scraped(record):
             self._restart(row, now)
         self._update(row, now)
+
+    def _failed(self, record: _Record, now: float, placed_at: float) -> None:
+        """Three cases: what was under way when an endpoint was ejected says nothing new; one failed request ends a
+        trial; else failures in a row are counted.
+        """
+        if record.state is _State.HALF_OPEN and placed_at >= record.trial_since:
+            self._eject(record, now)
+        elif record.state is _State.CLOSED:
+            record.reply_failures += 1
+            if record.reply_failures >= self._settings.reply_failures:
+                self._eject(record, now)
 
     def _good(self, row: Row, record: _Record, now: float) -> None:
         record.reply_failures = 0
@@ -168,6 +180,7 @@ class Health:
         """An ejection ends in a trial. A trial of which no reply was seen (lean mode, say) ends by time."""
         if record.state is _State.EJECTED:
             record.state = _State.HALF_OPEN
+            record.trial_since = now
             record.until = now + self._settings.ejection_s
         elif record.state is _State.HALF_OPEN:
             record.state = _State.CLOSED
@@ -190,7 +203,8 @@ class Health:
 
     def _update(self, row: Row, now: float) -> None:
         record, columns = self._records[row], self._table.columns
-        columns.usable[row] = self._reachable(record) and record.state is not _State.EJECTED
+        columns.reachable[row] = self._is_well(record) and record.state is not _State.EJECTED
+        columns.usable[row] = columns.reachable[row] and self._is_scraped(record)
         if not columns.mature[row]:
             columns.mature[row] = self._is_mature(row, now)
         if record.busy_until > now:
@@ -206,16 +220,16 @@ class Health:
         return now - float(self._table.columns.added_at[row]) >= self._settings.slow_start_s
 
     def _slow_start_limit(self, row: Row, now: float) -> float:
-        """A share of what grown-up endpoints carry, which grows with time; at least one request."""
-        if self._carried[0] != now:
-            self._carried = now, self._mean_carried()
-        if self._carried[1] == np.inf:
+        """A share of an endpoint's fair part, which grows with time; at least one request."""
+        if self._fair[0] != now:
+            self._fair = now, self._fair_part()
+        if self._fair[1] == np.inf:
             return np.inf
-        share = (now - float(self._table.columns.added_at[row])) / self._settings.slow_start_s
-        return max(1.0, share * self._carried[1])
+        age = (now - float(self._table.columns.added_at[row])) / self._settings.slow_start_s
+        return max(1.0, max(_FIRST_SHARE, age) * self._fair[1])
 
-    def _mean_carried(self) -> float:
-        """Requests under way per endpoint that is out of its slow start; infinite when there is none."""
+    def _fair_part(self) -> float:
+        """Requests under way per usable endpoint; infinite when none is out of its slow start."""
         columns, live = self._table.columns, self._table.live_rows
-        grown = live[columns.mature[live] & columns.usable[live]]
-        return float(columns.requests[grown].mean()) if grown.size else np.inf
+        usable = live[columns.usable[live]]
+        return float(columns.requests[usable].mean()) if columns.mature[usable].any() else np.inf

@@ -1,8 +1,9 @@
 """The ledger: work that this picker has placed and not yet seen finish.
 
 A placement is charged the moment it is decided, so that two decisions of one millisecond see each other. Its prefill
-part is released at the first token, the rest at the end, each exactly once, whatever ends the request. A charge whose
-end will not be seen is released by time (`release_later`). Every charge has a maximum age.
+part is released at the first token, the rest (with its use of a LoRA adapter) at the end, each exactly once, whatever
+ends the request. A charge whose end will not be seen is released by time (`release_later`). Every charge has a maximum
+age.
 
 Invariant: `columns.requests[row] == number of open charges on the row's present endpoint`, and likewise for tokens.
 """
@@ -14,12 +15,13 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import count
 
+from epp.endpoints.adapters import AdapterLedger
 from epp.endpoints.table import EndpointTable, Row, RowRef
 
 __all__ = ["Charge", "Ledger"]
 
-_RECENT_S = 5.0
-"""How far back `requests_at` can look: longer than any scrape takes."""
+_RECENT_S = 10.0
+"""How far back `requests_at` can look: ten times the usual time-out of a scrape."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,14 +33,17 @@ class Charge:
     """Uncached prompt tokens, until the first token."""
     context_tokens: float
     """Prompt and expected output."""
+    adapter: str = ""
+    """LoRA adapter that the request uses."""
     released: bool = False
 
 
 class Ledger:
     """Charges of one pool, and the columns that sum them up."""
 
-    def __init__(self, table: EndpointTable, max_age_s: float = 7200.0) -> None:
+    def __init__(self, table: EndpointTable, adapters: AdapterLedger, max_age_s: float = 7200.0) -> None:
         self._table = table
+        self._adapters = adapters
         self._max_age_s = max_age_s
         self._open: dict[Charge, float] = {}  # in the order of their start
         self._timers: list[tuple[float, int, Charge, bool]] = []
@@ -52,9 +57,11 @@ class Ledger:
         """Charges that are not released yet."""
         return len(self._open)
 
-    def charge(self, row: Row, prefill_tokens: float, context_tokens: float, now: float) -> Charge:
+    def charge(
+        self, row: Row, prefill_tokens: float, context_tokens: float, now: float, *, adapter: str = ""
+    ) -> Charge:
         """Puts work on an endpoint."""
-        charge = Charge(self._table.ref(row), prefill_tokens, context_tokens)
+        charge = Charge(self._table.ref(row), prefill_tokens, context_tokens, adapter)
         self._open[charge] = now
         self._put(charge, now)
         return charge
@@ -132,6 +139,8 @@ class Ledger:
         columns.requests[row] += 1
         columns.prefill_tokens[row] += charge.prefill_tokens
         columns.context_tokens[row] += charge.context_tokens
+        if charge.adapter:
+            self._adapters.placed(row, charge.adapter)
         self._note(now, row, 1)
 
     def _take(self, charge: Charge, now: float) -> None:
@@ -145,6 +154,8 @@ class Ledger:
         context = 0.0 if idle else columns.context_tokens[row] - charge.context_tokens
         columns.prefill_tokens[row] = max(0.0, prefill)
         columns.context_tokens[row] = max(0.0, context)
+        if charge.adapter:
+            self._adapters.released(row, charge.adapter)
         self._note(now, row, -1)
 
     def _note(self, now: float, row: int, sign: int) -> None:

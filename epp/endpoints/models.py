@@ -5,6 +5,7 @@ An endpoint whose list was never read may have anything. An endpoint whose list 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -23,7 +24,7 @@ class ModelCatalog:
         self._table = table
         self._cards: dict[Row, dict[str, ModelCard]] = {}
         self._rows: dict[str, set[Row]] = {}
-        self._parents: dict[str, str] = {}
+        self._adapters: Counter[str] = Counter()  # by how many endpoints list the name as one
         self._masks: dict[str, NDArray[np.bool_]] = {}
         self._masks_version = -1
 
@@ -38,16 +39,19 @@ class ModelCatalog:
         for card in self._cards[row].values():
             self._rows.setdefault(card.name, set()).add(row)
             if card.parent:
-                self._parents[card.name] = card.parent
+                self._adapters[card.name] += 1
 
     def forget(self, row: Row) -> None:
         """The endpoint is gone."""
         self._masks.clear()
-        for name in self._cards.pop(row, ()):
-            self._rows[name].discard(row)
-            if not self._rows[name]:
-                del self._rows[name]
-                self._parents.pop(name, None)
+        for card in self._cards.pop(row, {}).values():
+            self._rows[card.name].discard(row)
+            if not self._rows[card.name]:
+                del self._rows[card.name]
+            if card.parent:
+                self._adapters[card.name] -= 1
+                if not self._adapters[card.name]:
+                    del self._adapters[card.name]
 
     def of(self, row: Row) -> tuple[ModelCard, ...] | None:
         """What an endpoint lists; None when its list was never read."""
@@ -61,7 +65,7 @@ class ModelCatalog:
 
     def is_adapter(self, name: str) -> bool:
         """Some endpoint lists the name as a LoRA adapter."""
-        return name in self._parents
+        return name in self._adapters
 
     def lists(self, name: str) -> bool:
         """Some endpoint lists the name."""

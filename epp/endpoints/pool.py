@@ -20,6 +20,9 @@ from epp.endpoints.types import EndpointSpec, ModelCard, Scrape
 
 __all__ = ["CacheListener", "EndpointPool", "PoolSettings"]
 
+_CROWDED = 2.0
+"""Times the mean load, beyond which limits of slow starters and busy endpoints are passed over."""
+
 TICK_S = 0.25
 """How often time-driven state (fading, slow start, ejections) is brought up to date."""
 
@@ -51,15 +54,15 @@ class EndpointPool:
 
     def __init__(self, settings: PoolSettings, caches: CacheListener) -> None:
         self.table = EndpointTable()
-        self.ledger = Ledger(self.table, settings.max_charge_age_s)
+        self.adapters = AdapterLedger(self.table)
+        self.ledger = Ledger(self.table, self.adapters, settings.max_charge_age_s)
         self.freshness = Freshness(self.table, self.ledger, settings.freshness)
         self.health = Health(self.table, settings.health)
         self.rates = Rates(self.table)
         self.estimates = TokenEstimates()
-        self.adapters = AdapterLedger(self.table)
         self.models = ModelCatalog(self.table)
         self._caches = caches
-        self._start_times: dict[Row, float] = {}
+        self._last_scrapes: dict[Row, Scrape] = {}
         self._ticked_at = float("-inf")
 
     def replace(self, specs: Iterable[EndpointSpec], now: float) -> Change:
@@ -81,10 +84,9 @@ class EndpointPool:
         row = self.table.row_of(address)
         if row is None:
             return
-        if scrape.start_time is not None:
-            if self._start_times.get(row, scrape.start_time) != scrape.start_time:
-                self._lose(row)
-            self._start_times[row] = scrape.start_time
+        if self._has_restarted(row, scrape):
+            self._lose(row)
+        self._last_scrapes[row] = scrape
         self.freshness.scraped(row, scrape, asked_at, now)
         if scrape.capacity_tokens:
             self._caches.cache_size_seen(row, scrape.capacity_tokens)
@@ -92,9 +94,10 @@ class EndpointPool:
         if scrape.adapters is not None:
             self.adapters.scraped(row, scrape.adapters)
 
-    def scrape_failed(self, address: str, now: float) -> None:
-        """A metrics page could not be had."""
-        if (row := self.table.row_of(address)) is not None:
+    def scrape_failed(self, address: str, *, unreadable: bool = False, now: float) -> None:
+        """A metrics page could not be had. One that came but cannot be read only lets the last values age."""
+        row = self.table.row_of(address)
+        if row is not None and not unreadable:
             self.health.scraped(row, ok=False, now=now)
 
     def health_seen(self, address: str, *, healthy: bool, now: float) -> None:
@@ -110,7 +113,7 @@ class EndpointPool:
     def candidates(self, allowed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
         """Rows to choose from: the best class that is not empty, within `allowed` (None: all).
 
-        Classes: usable and within their limits; usable; any.
+        Classes: usable and within their limits; usable; reachable, where only scrapes fail; any.
         """
         columns, rows = self.table.columns, self.table.live_rows
         if allowed is not None:
@@ -119,9 +122,28 @@ class EndpointPool:
         welcome = usable & (columns.requests[rows] < columns.request_limit[rows])
         if welcome.all():
             return rows
-        if welcome.any():
+        if welcome.any() and not self._crowded(rows[welcome], rows[usable]):
             return rows[welcome]
-        return rows[usable] if usable.any() else rows
+        if usable.any():
+            return rows[usable]
+        reachable = columns.reachable[rows]
+        return rows[reachable] if reachable.any() else rows
+
+    def _crowded(self, welcome: NDArray[np.int64], usable: NDArray[np.int64]) -> bool:
+        """Limits send too much to those without: better an endpoint that has just started than one that drowns."""
+        requests = self.table.columns.requests
+        return bool(requests[welcome].min() > _CROWDED * (1.0 + requests[usable].mean()))
+
+    def _has_restarted(self, row: Row, scrape: Scrape) -> bool:
+        """Another start time than before, or cumulative counters that fell: the server begins with an empty cache."""
+        last = self._last_scrapes.get(row)
+        if last is None:
+            return False
+        if scrape.start_time is not None and last.start_time is not None:
+            return scrape.start_time != last.start_time
+        if scrape.processed_tokens is not None and last.processed_tokens is not None:
+            return scrape.processed_tokens < last.processed_tokens
+        return False
 
     def tick(self, now: float) -> None:
         """Does what time asks for."""
@@ -138,6 +160,6 @@ class EndpointPool:
         return self._ticked_at + TICK_S if due is None else min(due, self._ticked_at + TICK_S)
 
     def _lose(self, row: Row) -> None:
-        self._start_times.pop(row, None)
+        self._last_scrapes.pop(row, None)
         self.adapters.forget(row)
         self._caches.cache_lost(row)

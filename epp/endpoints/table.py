@@ -55,6 +55,7 @@ class EndpointTable:
         self.hosts: tuple[tuple[str, int | None], ...] = ()
         """Canonical IP and port by row; replaced likewise."""
         self._rows: dict[str, Row] = {}
+        self._rows_by_host: dict[str, list[Row]] = {}
         self._free: list[Row] = []
         self._live_rows: NDArray[np.int64] = np.zeros(0, np.int64)
 
@@ -74,6 +75,22 @@ class EndpointTable:
     def row_of(self, address: str) -> Row | None:
         """Row of an endpoint by its canonical address."""
         return self._rows.get(address)
+
+    def rows_named(self, names: Iterable[str]) -> NDArray[np.bool_]:
+        """Mask (size,) of the endpoints that names mean: `ip:port` one endpoint, a bare `ip` all its ports.
+
+        Addresses are compared in canonical form. Names that are no addresses mean nothing (protocol rule N4).
+        """
+        mask = np.zeros(self.size, np.bool_)
+        for name in names:
+            try:
+                host, port = split_address(name)
+            except ValueError:
+                continue
+            for row in self._rows_by_host.get(host, ()):
+                if port is None or self.hosts[row][1] == port:
+                    mask[row] = True
+        return mask
 
     def ref(self, row: Row) -> RowRef:
         """The row as it is now."""
@@ -103,6 +120,9 @@ class EndpointTable:
         self.address_hashes = np.array([xxhash.xxh3_64_intdigest(one.encode()) for one in self.addresses], np.uint64)
         self.hosts = tuple(split_address(one) if one else ("", None) for one in self.addresses)
         self._live_rows = np.flatnonzero(self.columns.live)
+        self._rows_by_host = {}
+        for row in self._rows.values():
+            self._rows_by_host.setdefault(self.hosts[row][0], []).append(row)
         return Change(added, removed)
 
     def _add(self, spec: EndpointSpec, now: float) -> Row:

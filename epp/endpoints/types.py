@@ -87,6 +87,8 @@ class Scrape:
     """The engine reports a sleep state: it accepts requests and does not answer them."""
     start_time: float | None = None
     """`process_start_time_seconds`: another value than before means a restart with an empty cache."""
+    processed_tokens: float | None = None
+    """Prompt and output tokens since the server's start: a fall means a restart, where there is no start time."""
 
 
 @dataclass(frozen=True, slots=True)

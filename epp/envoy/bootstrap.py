@@ -32,6 +32,16 @@ __all__ = ["build_bootstrap"]
 _HEADERS_TIMEOUT_S = 10.0
 """A client that has not sent its headers by then is cut off. A header block is one packet or two."""
 
+_IDLE_TIMEOUT = timedelta(hours=1)
+"""Without a byte in either direction: as long as the longest wait in a queue plus prefill. The default is 5 minutes."""
+
+_BUFFER_LIMIT_BYTES = 1024 * 1024
+"""Per connection; one body message to the picker is at most this large, and gRPC servers refuse messages over 4 MiB by
+default. No limit on the size of a body."""
+
+_RETRY_BUFFER_BYTES = 16 * 1024 * 1024
+"""Bodies above it are not sent to a second destination. Held per request, so only where there is one."""
+
 _RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 """Only what happens before the model server has the request: a retry on `5xx` would run an expensive prefill again."""
 
@@ -71,8 +81,9 @@ def _listener(settings: EnvoySettings) -> Listener:
     return Listener(
         name=LISTENER,
         address=socket_address(settings.listener_address, settings.listener_port),
-        per_connection_buffer_limit_bytes=settings.buffer_limit_bytes,
-        enable_reuse_port=settings.reuse_port,
+        per_connection_buffer_limit_bytes=_BUFFER_LIMIT_BYTES,
+        # With a socket per worker thread a second Envoy on this port would start, and take a share of the connections.
+        enable_reuse_port=False,
         filter_chains=[FilterChain(filters=[manager])],
     )
 
@@ -81,7 +92,7 @@ def _connection_manager(settings: EnvoySettings) -> HttpConnectionManager:
     return HttpConnectionManager(
         stat_prefix="epp",
         use_remote_address=True,  # a client's own X-Forwarded-For is not believed
-        stream_idle_timeout=timedelta(seconds=settings.idle_timeout_s),
+        stream_idle_timeout=_IDLE_TIMEOUT,
         request_headers_timeout=timedelta(seconds=_HEADERS_TIMEOUT_S),
         route_config=RouteConfiguration(
             name="all", virtual_hosts=[VirtualHost(name="all", domains=["*"], routes=[_route(settings)])]
@@ -97,13 +108,13 @@ def _route(settings: EnvoySettings) -> Route:
         route=RouteAction(
             cluster=POOL_CLUSTER,
             timeout=timedelta(0),  # none: a long reply is normal, and the default would cut it after 15 s
-            idle_timeout=timedelta(seconds=settings.idle_timeout_s),
+            idle_timeout=_IDLE_TIMEOUT,
         ),
     )
     if settings.max_destinations > 1:
         assert route.route is not None
         route.route.retry_policy = RetryPolicy(retry_on=_RETRY_ON, num_retries=settings.max_destinations - 1)
-        route.request_body_buffer_limit = settings.retry_buffer_bytes
+        route.request_body_buffer_limit = _RETRY_BUFFER_BYTES
     return route
 
 

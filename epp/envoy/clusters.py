@@ -64,6 +64,10 @@ __all__ = ["MAX_IN_FLIGHT", "host_and_port", "picker_cluster", "pool_cluster", "
 MAX_IN_FLIGHT = 40_000
 """Connections and requests per cluster; what the Go picker's chart uses. 65,535 ports per address are the ceiling."""
 
+_POOL_IDLE_TIMEOUT = timedelta(seconds=4)
+"""Idle connections to model servers are closed after it. Below the 5 s after which uvicorn closes them, else a request
+meets a connection that is just going away."""
+
 _UPSTREAM_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -74,7 +78,7 @@ def pool_cluster(settings: EnvoySettings) -> Cluster:
         connect_timeout=timedelta(seconds=settings.connect_timeout_s),
         circuit_breakers=_circuit_breakers(),
         upstream_connection_options=_tcp_keepalive(),
-        typed_extension_protocol_options={_UPSTREAM_HTTP: Any.pack(_http1(settings.pool_idle_timeout_s))},
+        typed_extension_protocol_options={_UPSTREAM_HTTP: Any.pack(_http1())},
     )
     if settings.routing is Routing.ORIGINAL_DESTINATION:
         cluster.type = ClusterDiscoveryType.ORIGINAL_DST
@@ -131,9 +135,9 @@ def _tcp_keepalive() -> UpstreamConnectionOptions:
     )
 
 
-def _http1(idle_timeout_s: float) -> UpstreamHttp:
+def _http1() -> UpstreamHttp:
     return UpstreamHttp(
-        common_http_protocol_options=HttpProtocolOptions(idle_timeout=timedelta(seconds=idle_timeout_s)),
+        common_http_protocol_options=HttpProtocolOptions(idle_timeout=_POOL_IDLE_TIMEOUT),
         explicit_http_config=ExplicitHttp(http_protocol_options=Http1ProtocolOptions()),
     )
 

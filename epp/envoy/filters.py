@@ -38,6 +38,10 @@ from epp.protocol import DESTINATION, LB_NAMESPACE, SUBSET, SUBSET_NAMESPACE
 
 __all__ = ["http_filters", "processing_mode"]
 
+_MESSAGE_TIMEOUT = timedelta(seconds=60)
+"""For an answer of the picker, which has a deadline of its own. Armed in lean mode for the reply's headers only, never
+in duplex. The default is 200 ms."""
+
 _REPLY_MODES = {
     Observation.FULL: (HeaderMode.SEND, BodyMode.FULL_DUPLEX_STREAMED, HeaderMode.SEND),
     # The trailer mode keeps the stream open until the reply is over: that is how its end is seen.
@@ -92,7 +96,7 @@ def _ask_picker(settings: EnvoySettings) -> HttpFilter:
                 ),
                 failure_mode_allow=settings.fail_open,
                 processing_mode=processing_mode(settings.observation),
-                message_timeout=timedelta(seconds=settings.message_timeout_s),
+                message_timeout=_MESSAGE_TIMEOUT,
                 # Without the receiving namespace Envoy drops the picker's metadata silently, and override_host then
                 # serves every request by its fallback policy.
                 metadata_options=MetadataOptions(

@@ -18,7 +18,8 @@ __all__ = ["LaunchSettings", "LogTail", "RestartPolicy", "command_line", "exit_m
 
 LOG_LEVELS = ("trace", "debug", "info", "warning", "error", "critical", "off")
 
-MAX_CONCURRENCY = 1024
+CONCURRENCY = 1
+"""Worker threads. Envoy's own default, one per core, is for machines that do nothing else."""
 
 _TETHER = Path(__file__).with_name("tether.py")
 
@@ -27,19 +28,13 @@ _TETHER = Path(__file__).with_name("tether.py")
 class LaunchSettings:
     """How one Envoy process is run. Raises ValueError for what cannot work."""
 
-    concurrency: int = 1
-    """Worker threads. Envoy's own default, one per core, is for machines that do nothing else."""
     log_level: str = "error"
     """At `warning` Envoy writes a line for each request that the picker did not answer."""
-    log_path: str = ""
-    """File that Envoy's log is appended to. Empty: the log goes to the `log` function of the process."""
     ready_timeout_s: float = 30.0
     stop_grace_s: float = 5.0
     """Between SIGTERM and SIGKILL."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.concurrency <= MAX_CONCURRENCY:
-            raise ValueError(f"concurrency is {self.concurrency}, but must be between 1 and {MAX_CONCURRENCY}")
         if self.log_level not in LOG_LEVELS:
             raise ValueError(f"log level {self.log_level!r} is none of {', '.join(LOG_LEVELS)}")
         for name, seconds in (("ready_timeout_s", self.ready_timeout_s), ("stop_grace_s", self.stop_grace_s)):
@@ -73,7 +68,7 @@ def command_line(envoy: Path, config: Path, admin_file: Path, launch: LaunchSett
     return [
         *(sys.executable, "-I", "-S", str(_TETHER), str(parent_pid)),
         *(str(envoy), "--config-path", str(config), "--admin-address-path", str(admin_file)),
-        *("--concurrency", str(launch.concurrency), "--log-level", launch.log_level, "--disable-hot-restart"),
+        *("--concurrency", str(CONCURRENCY), "--log-level", launch.log_level, "--disable-hot-restart"),
     ]
 
 

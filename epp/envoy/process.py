@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import aiohttp
 
@@ -46,21 +46,6 @@ _logger = logging.getLogger(__name__)
 
 def _log_line(line: str) -> None:
     _logger.warning("%s", line)
-
-
-def _open_log(path: str) -> IO[str]:
-    try:
-        return Path(path).open("a", encoding="utf-8", buffering=1)
-    except OSError as error:
-        raise EnvoyError(f"Envoy's log cannot be written: {error}") from None
-
-
-def _appender(file: IO[str]) -> Callable[[str], None]:
-    def append(line: str) -> None:
-        with contextlib.suppress(OSError):  # a full disk must not end Envoy
-            file.write(f"{line}\n")
-
-    return append
 
 
 def _read_address(admin_file: Path) -> str:
@@ -218,8 +203,6 @@ class EnvoyProcess:
     def _open_files(self) -> None:
         self._directory = Path(self._files.enter_context(TemporaryDirectory(prefix="epp-envoy-")))  # mode 0700
         (self._directory / "envoy.yaml").write_text(self._config, encoding="utf-8")
-        if self._launch_settings.log_path:
-            self._log = _appender(self._files.enter_context(_open_log(self._launch_settings.log_path)))
 
     async def _launch(self) -> _Run:
         """Starts the program and waits until it serves; stops it again when that fails."""

@@ -28,11 +28,6 @@ MAX_DESTINATIONS = 16
 
 MAX_DURATION_S = 365 * 24 * 3600.0
 
-MIN_BUFFER_BYTES, MAX_BUFFER_BYTES = 16 * 1024, 3 * 1024 * 1024
-"""One body message to the picker is as large as this buffer, and gRPC servers refuse messages over 4 MiB by default."""
-
-MAX_RETRY_BUFFER_BYTES = 1 << 30
-
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9_-]{0,62}))*\.?")
 
 
@@ -79,9 +74,6 @@ class EnvoySettings:
     listener_address: str = "127.0.0.1"
     listener_port: int = 8080
     """0: the system chooses, and Envoy's admin page `/listeners` tells."""
-    reuse_port: bool = False
-    """One listening socket per worker thread (SO_REUSEPORT): spreads many connections better. But then a second Envoy
-    on the same port starts without an error and takes a share of the connections."""
     admin_address: str = "127.0.0.1"
     admin_port: int = 9901
     """0: the system chooses."""
@@ -98,18 +90,7 @@ class EnvoySettings:
     """Serve without a pick when the picker is down, by round robin over `endpoints`."""
     subset_hint: tuple[str, ...] | None = None
     """Tell the picker with each request that only these are allowed. For tests of pickers."""
-    message_timeout_s: float = 60.0
-    """For an answer of the picker. Envoy arms it in lean mode for the reply's headers only, never in duplex."""
-    idle_timeout_s: float = 3600.0
-    """Without a byte in either direction: as long as the longest wait in a queue plus prefill."""
     connect_timeout_s: float = 2.0
-    pool_idle_timeout_s: float = 4.0
-    """Idle connections to model servers are closed after it. Below the 5 s after which uvicorn closes them, else
-    a request meets a connection that is just going away."""
-    buffer_limit_bytes: int = 1024 * 1024
-    """Per connection; one body message to the picker is at most this large. No limit on the size of a body."""
-    retry_buffer_bytes: int = 16 * 1024 * 1024
-    """Bodies above it are not sent to a second destination. Held per request, so only with `max_destinations` > 1."""
     access_log: str = ""
     """File to which a JSON line per request goes, `/dev/stdout` included. Empty: no access log."""
 
@@ -169,15 +150,7 @@ class EnvoySettings:
 
     def _check_limits(self) -> None:
         _within("max_destinations", self.max_destinations, 1, MAX_DESTINATIONS)
-        _within("buffer_limit_bytes", self.buffer_limit_bytes, MIN_BUFFER_BYTES, MAX_BUFFER_BYTES)
-        _within("retry_buffer_bytes", self.retry_buffer_bytes, MIN_BUFFER_BYTES, MAX_RETRY_BUFFER_BYTES)
-        for name, seconds in (
-            ("message_timeout_s", self.message_timeout_s),
-            ("idle_timeout_s", self.idle_timeout_s),
-            ("connect_timeout_s", self.connect_timeout_s),
-            ("pool_idle_timeout_s", self.pool_idle_timeout_s),
-        ):
-            _within(name, seconds, 0.001, MAX_DURATION_S)
+        _within("connect_timeout_s", self.connect_timeout_s, 0.001, MAX_DURATION_S)
         if not self.access_log.isprintable():
             raise ValueError(f"access log {self.access_log!r} is not a path")
 

@@ -7,21 +7,29 @@ reply events only inform. `end` is called once the stream is over, whatever ende
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from epp.exchange import EndCause, Pick, Rejection, ReplyEvent, ReplyView, RequestReady
+from epp.exchange import EndCause, Pick, Rejection
 from epp.extproc import messages
 from epp.extproc import wire_pb2 as wire
 from epp.extproc.budget import BodyBudget
 from epp.extproc.reply_side import ReplySide
-from epp.extproc.request_side import ProxyProtocolError, RequestSide
+from epp.extproc.request_side import RequestSide
+from epp.extproc.steps import ProxyProtocolError, Step
 
 __all__ = ["Exchange", "ExchangeSettings", "ProxyProtocolError", "Step"]
 
-Step = wire.ProcessingResponse | RequestReady | ReplyEvent
-
 DROPPED_REASON = "x-llm-d-request-dropped-reason"
 """Reply header with the machine-readable reason of a rejection, by the Go picker's name."""
+
+_MODE_NAMES: Mapping[int, str] = {
+    wire.NONE: "none",
+    wire.STREAMED: "streamed",
+    wire.BUFFERED: "buffered",
+    wire.BUFFERED_PARTIAL: "buffered_partial",
+    wire.FULL_DUPLEX_STREAMED: "duplex",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +50,17 @@ class Exchange:
     """The state of one exchange. Long-lived parts of the process (settings, budget) are handed in."""
 
     def __init__(self, settings: ExchangeSettings, budget: BodyBudget, *, hurried: bool = False) -> None:
-        self._settings = settings
-        self._request = RequestSide(budget, settings.max_body_bytes, clear_route_cache=settings.clear_route_cache)
+        self._close_settings = settings.close_after_pick
+        self._reply_phase = settings.reply_phase
+        self._reply_shown = settings.reply_phase and not (settings.close_after_pick or hurried)
+        self._request = RequestSide(
+            budget,
+            settings.max_body_bytes,
+            clear_route_cache=settings.clear_route_cache,
+            reply_shown=self._reply_shown,
+            hurried=hurried,
+        )
         self._reply = ReplySide()
-        self._hurried = hurried
         self._configured = False
         self._close_after_pick = False
         self._half_closed = False
@@ -54,16 +69,33 @@ class Exchange:
 
     @property
     def awaiting_answer(self) -> bool:
-        """A pick is due."""
-        return self._request.due and not self._over and not self._refused
+        """A pick is due, and the client can still be helped by it."""
+        return self._request.due and not (self._over or self._refused or self._reply.started)
 
     @property
     def finished(self) -> bool:
         """Nothing more will be written: the stream can be closed."""
         if self._over or self._refused or self._reply.complete:
             return True
-        request_done = self._request.answered and self._request.ended
-        return (self._close_after_pick and request_done) or (self._half_closed and not self._request.due)
+        if self._close_after_pick and self._request.answered and self._request.ended:
+            return True
+        return self._half_closed and not self.awaiting_answer
+
+    @property
+    def request_mode(self) -> str:
+        """How the request's body came: `duplex`, `buffered`, `buffered_partial`, `streamed`, or `none` when the proxy
+        does not show it, or sent no message at all. A mode that is not declared, or not known, is taken as duplex.
+        """
+        return _MODE_NAMES.get(self._request.mode, "duplex") if self._configured else "none"
+
+    @property
+    def reply_mode(self) -> str:
+        """How the reply's body came: the same words, `lean` when the proxy shows headers and trailers only, and `none`
+        when the exchange was to end with the request, or no message came. An unknown mode is answered as `streamed`.
+        """
+        if not self._configured or (not self._reply.started and (self._close_after_pick or not self._reply_shown)):
+            return "none"
+        return "lean" if self._reply.mode == wire.NONE else _MODE_NAMES.get(self._reply.mode, "streamed")
 
     @property
     def reply_chunks(self) -> int:
@@ -80,17 +112,15 @@ class Exchange:
             return []
         if not self._configured:
             self._configure(message)
-        if message.metadata_context:
-            self._request.note_metadata(message.metadata_context)
         return self._dispatch(message)
 
     def answer(self, outcome: Pick | Rejection) -> list[wire.ProcessingResponse]:
         """What to write for the router's answer to RequestReady. Nothing when it comes too late to matter."""
-        if not self.awaiting_answer or self._reply.started:
+        if not self.awaiting_answer:
             return []
         if isinstance(outcome, Rejection):
             return self.refuse(outcome)
-        self._close_after_pick = self._settings.close_after_pick or outcome.close
+        self._close_after_pick = self._close_settings or outcome.close
         self._reply.follow(outcome)
         return self._request.answer(outcome)
 
@@ -103,9 +133,12 @@ class Exchange:
         details = f"epp_{rejection.reason or rejection.status}"
         return [messages.immediate(rejection.status, (*rejection.headers, *reason), rejection.body, details)]
 
-    def answer_reply(self, extra_headers: tuple[tuple[str, str], ...] = ()) -> list[Step]:
-        """What to write for ReplyHeaders; the router's own reply headers are set."""
-        return [*self._reply.answer_headers(extra_headers)]
+    def answer_reply(self, extra_headers: tuple[tuple[str, str], ...] | None = ()) -> list[Step]:
+        """What to write for ReplyHeaders. Headers of the pick and `extra_headers` are set; with None, neither.
+
+        Raises what comes of headers that are no text, and has changed nothing then: it can be called again.
+        """
+        return self._reply.answer_headers(extra_headers)
 
     def written(self) -> None:
         """All that was returned so far has been written: the request body need not be held any longer."""
@@ -134,29 +167,28 @@ class Exchange:
     def _dispatch(self, message: wire.ProcessingRequest) -> list[Step]:
         match message.WhichOneof("request"):
             case "response_body":
-                return [*self._reply.on_body(message.response_body)]
-            case "request_headers":
-                return self._mark(self._request.on_headers(message.request_headers))
-            case "request_body":
-                return self._mark(self._request.on_body(message.request_body))
-            case "request_trailers":
-                return self._mark(self._request.on_trailers())
+                return self._reply.on_body(message.response_body)
             case "response_headers":
-                return [*self._reply.on_headers(message.response_headers, message.metadata_context)]
+                return self._reply.on_headers(message.response_headers, message.metadata_context)
             case "response_trailers":
-                return [*self._reply.on_trailers()]
+                return self._reply.on_trailers()
+            case "request_headers" | "request_body" | "request_trailers" as kind:
+                return self._on_request(kind, message)
             case _:
                 return []  # a kind of a later protocol version: nothing that is asked of us
 
-    def _mark(self, steps: list[wire.ProcessingResponse | RequestReady]) -> list[Step]:
-        """Adds to RequestReady what only the exchange as a whole knows."""
-        view_ends = self._settings.close_after_pick or not self._settings.reply_phase or self._hurried
-        return [
-            replace(step, reply_view=ReplyView.NOTHING if view_ends else step.reply_view, hurried=self._hurried)
-            if isinstance(step, RequestReady) and (view_ends or self._hurried)
-            else step
-            for step in steps
-        ]
+    def _on_request(self, kind: str, message: wire.ProcessingRequest) -> list[Step]:
+        request = self._request
+        if self._reply.started and not request.answered:
+            return []  # the proxy has answered the client itself: nobody waits for a pick
+        request.note_metadata(message.metadata_context)
+        match kind:
+            case "request_headers":
+                return request.on_headers(message.request_headers)
+            case "request_body":
+                return request.on_body(message.request_body)
+            case _:
+                return request.on_trailers()
 
     def _cause(self) -> EndCause:
         if self._refused:
@@ -167,6 +199,6 @@ class Exchange:
             return EndCause.ABORTED
         if self._reply.started:
             return EndCause.REPLY_UNSEEN if self._reply.unseen else EndCause.ABORTED
-        if self._close_after_pick or not self._settings.reply_phase:
+        if self._close_after_pick or not self._reply_phase:
             return EndCause.REQUEST_ONLY
         return EndCause.NO_REPLY

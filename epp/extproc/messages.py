@@ -101,9 +101,9 @@ def streamed_body(data: bytes, *, reply: bool, end: bool) -> list[wire.Processin
 def _piece(data: bytes, *, reply: bool, end: bool) -> wire.ProcessingResponse:
     response = wire.ProcessingResponse()
     piece = _body(response, reply=reply).response.body_mutation.streamed_response
-    piece.SetInParent()
     piece.body = data
-    piece.end_of_stream = end
+    if end:
+        piece.end_of_stream = True
     return response
 
 

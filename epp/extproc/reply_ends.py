@@ -6,17 +6,16 @@ at the end.
 
 from __future__ import annotations
 
-from collections import deque
-
 from epp.exchange import ReplyEnd
 
 __all__ = ["HEAD_BYTES", "TAIL_BYTES", "ReplyEnds"]
 
-HEAD_BYTES = 16 * 1024
+HEAD_BYTES = 8 * 1024
 """Anthropic streams report prompt tokens in their first event, and error bodies are short."""
 
-TAIL_BYTES = 64 * 1024
-"""A last event with usage is some hundred bytes; the final event of the responses API repeats the reply's text."""
+TAIL_BYTES = 16 * 1024
+"""A last event with usage is some hundred bytes. The final event of the responses API repeats the reply's text, but
+names the usage after it. Every reply under way holds this much, so it is little."""
 
 _DATA_FIELD = b"\ndata:"
 
@@ -27,8 +26,7 @@ class ReplyEnds:
     def __init__(self) -> None:
         self._event_stream = False
         self._head = bytearray()
-        self._tail: deque[bytes] = deque()
-        self._tail_bytes = 0
+        self._tail = bytearray()
         self._size_bytes = 0
         self._data_events = 0
         self._first_seen = False
@@ -47,31 +45,29 @@ class ReplyEnds:
         self._keep(chunk)
         if self._event_stream:
             self._count_events(chunk)
-        if self._first_seen or not (self._has_event(chunk) if self._event_stream else True):
+        if self._first_seen:
             return False
-        self._first_seen = True
-        return True
+        self._first_seen = self._has_event(chunk) if self._event_stream else True
+        return self._first_seen
 
     def finish(self) -> ReplyEnd:
         """What was kept."""
         return ReplyEnd(
             head=bytes(self._head),
-            tail=b"".join(self._tail),
+            tail=bytes(self._tail[-TAIL_BYTES:]),
             size_bytes=self._size_bytes,
             data_events=self._data_events,
         )
 
     def _keep(self, chunk: bytes) -> None:
+        """The tail is cut when it is twice too long, so that each byte is moved once at most."""
         room = HEAD_BYTES - len(self._head)
         if room > 0:
             self._head += chunk[:room]
             chunk = chunk[room:]
-        if not chunk:
-            return
-        self._tail.append(chunk[-TAIL_BYTES:])
-        self._tail_bytes += len(self._tail[-1])
-        while self._tail_bytes - len(self._tail[0]) >= TAIL_BYTES:
-            self._tail_bytes -= len(self._tail.popleft())
+        self._tail += chunk[-TAIL_BYTES:]
+        if len(self._tail) > 2 * TAIL_BYTES:
+            del self._tail[:-TAIL_BYTES]
 
     def _count_events(self, chunk: bytes) -> None:
         """Counts lines that begin with `data:`, also where a chunk ends within those characters."""

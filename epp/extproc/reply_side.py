@@ -6,20 +6,23 @@
 | STREAMED, BUFFERED   | one answer that leaves the bytes or replaces them  |
 | NONE                 | no chunk comes                                     |
 
-Without `protocol_config` the reply is taken as duplex. A proxy may leave reply headers out (response_header_mode:
-SKIP), and a reply may come without a request (Envoy's own answer to a refused upgrade).
+BUFFERED_PARTIAL is like BUFFERED; what the proxy could not buffer passes unseen. Without `protocol_config` the reply
+is taken as duplex. A proxy may leave reply headers out (response_header_mode: SKIP), and a reply may come without a
+request (Envoy's own answer to a refused upgrade).
+
+A reply is changed only after its headers were seen: they tell whether it is compressed, and its length must go.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 
-from epp.exchange import Headers, Observe, Pick, ReplyEnd, ReplyEvent, ReplyFirstData, ReplyHeaders, ReplyTransform
+from epp.exchange import Observe, Pick, ReplyEnd, ReplyFirstData, ReplyHeaders, ReplyTransform
 from epp.extproc import messages
 from epp.extproc import wire_pb2 as wire
 from epp.extproc.metadata import served_in
 from epp.extproc.reply_ends import ReplyEnds
-from epp.extproc.request_side import ProxyProtocolError
+from epp.extproc.steps import ProxyProtocolError, Step
 
 __all__ = ["ReplySide"]
 
@@ -31,6 +34,13 @@ class _Phase(Enum):
     COMPLETE = "complete"
 
 
+_WANTED = (b":status", b"content-type", b"content-encoding")
+
+_STATUS_DIGITS = 3
+
+_BUFFERED = (wire.BUFFERED, wire.BUFFERED_PARTIAL)
+
+
 class ReplySide:
     """Reply headers, body and trailers of one exchange."""
 
@@ -38,9 +48,13 @@ class ReplySide:
         self._phase = _Phase.START
         self._mode: wire.BodySendMode = wire.FULL_DUPLEX_STREAMED
         self._ends: ReplyEnds | None = None
+        self._wanted_transform: ReplyTransform | None = None
         self._transform: ReplyTransform | None = None
         self._set_headers: tuple[tuple[str, str], ...] = ()
         self._end_in_headers = False
+        self._rest_unseen = False
+        self.complete = False
+        """The end of the reply has been seen."""
         self.chunks = 0
         """Body messages seen, for the metrics of the transport."""
 
@@ -50,14 +64,14 @@ class ReplySide:
         return self._phase is not _Phase.START
 
     @property
-    def complete(self) -> bool:
-        """The end of the reply has been seen."""
-        return self._phase is _Phase.COMPLETE
+    def mode(self) -> wire.BodySendMode:
+        """How the body comes: as declared, else duplex."""
+        return self._mode
 
     @property
     def unseen(self) -> bool:
-        """Lean mode: the end of the reply will not be shown."""
-        return self._mode == wire.NONE
+        """The end of the reply will not be shown: lean mode, or a body that was not buffered to its end."""
+        return self._mode == wire.NONE or self._rest_unseen
 
     def configure(self, config: wire.ProtocolConfiguration) -> None:
         """Takes the modes that the proxy declares in its first message."""
@@ -67,60 +81,61 @@ class ReplySide:
         """Takes what the router wants done with the reply."""
         if pick.observe is Observe.ENDS:
             self._ends = ReplyEnds()
-        self._transform = pick.reply_transform
+        self._wanted_transform = pick.reply_transform
         self._set_headers = pick.reply_headers
 
-    def on_headers(self, message: wire.HttpHeaders, metadata: bytes) -> list[ReplyEvent]:
+    def on_headers(self, message: wire.HttpHeaders, metadata: bytes) -> list[Step]:
         """Reply headers; `answer_headers` must follow. Raises ProxyProtocolError when they came before."""
         if self.started:
             raise ProxyProtocolError(f"response headers in phase {self._phase.value}")
         self._phase = _Phase.HEADERS_DUE
         self._end_in_headers = message.end_of_stream
-        headers = Headers((field.key, field.raw_value or field.value) for field in message.headers.headers)
-        status = headers.get(":status") or ""
-        event = ReplyHeaders(
-            status=int(status) if status.isascii() and status.isdigit() else 0,
-            content_type=(headers.get("content-type") or "").lower(),
-            content_encoding=(headers.get("content-encoding") or "").lower(),
-            served=served_in(metadata),
-        )
-        if event.content_encoding not in ("", "identity"):
-            self._transform = None  # compressed bytes are passed on as they are
+        event = _headers_read(message.headers, metadata)
+        if event.content_encoding in ("", "identity"):
+            self._transform = self._wanted_transform  # compressed bytes are passed on as they are
         if self._ends:
             self._ends.begin(event_stream="text/event-stream" in event.content_type)
         return [event]
 
-    def answer_headers(self, extra: tuple[tuple[str, str], ...]) -> list[wire.ProcessingResponse | ReplyEvent]:
-        """The answer to reply headers, with the router's own headers set."""
-        assert self._phase is _Phase.HEADERS_DUE
-        self._phase = _Phase.FLOWING
+    def answer_headers(self, extra: tuple[tuple[str, str], ...] | None) -> list[Step]:
+        """The answer to reply headers, with the router's own headers set; None sets none at all.
+
+        Raises what comes of headers that are no text, and has changed nothing then.
+        """
+        assert self._phase is _Phase.HEADERS_DUE, "reply headers are answered once"
         length_changes = self._transform is not None and self._mode != wire.NONE and not self._end_in_headers
         response = messages.headers_answer(
             reply=True,
-            set_headers=(*self._set_headers, *extra),
+            set_headers=() if extra is None else (*self._set_headers, *extra),
             remove_headers=("content-length",) if length_changes else (),
         )
-        return [response, *self._complete()] if self._end_in_headers else [response]
+        self._phase = _Phase.FLOWING
+        return [response, self._end()] if self._end_in_headers else [response]
 
-    def on_body(self, message: wire.HttpBody) -> list[wire.ProcessingResponse | ReplyEvent]:
+    def on_body(self, message: wire.HttpBody) -> list[Step]:
         """A chunk. One that comes after the end is answered where every message must be, and counts for nothing."""
         if self.complete:
             return [] if self._duplex else [messages.body_continue(reply=True)]
         self._phase = _Phase.FLOWING
         self.chunks += 1
-        out: list[wire.ProcessingResponse | ReplyEvent] = [*self._pass_on(message.body, end=message.end_of_stream)]
-        if self._ends and self._ends.feed(message.body):
+        data, end = message.body, message.end_of_stream
+        out: list[Step] = [*self._pass_on(data, end=end)]
+        if self._ends and self._ends.feed(data):
             out.append(ReplyFirstData())
-        return out + self._complete() if message.end_of_stream else out
+        if end:
+            out.append(self._end())
+        elif self._mode in _BUFFERED:
+            self._rest_unseen = True
+        return out
 
-    def on_trailers(self) -> list[wire.ProcessingResponse | ReplyEvent]:
+    def on_trailers(self) -> list[Step]:
         """Trailers end the reply. Bytes that a transform still holds can go out before them in duplex mode only."""
-        out: list[wire.ProcessingResponse | ReplyEvent] = []
+        out: list[Step] = []
         if not self.complete:
             if self._transform and self._duplex:
                 rest = self._transform.feed(b"", end=True)
                 out += messages.streamed_body(rest, reply=True, end=False)
-            out += self._complete()
+            out.append(self._end())
         return [*out, messages.trailers_answer(reply=True)]
 
     @property
@@ -128,11 +143,29 @@ class ReplySide:
         return self._mode == wire.FULL_DUPLEX_STREAMED
 
     def _pass_on(self, data: bytes, *, end: bool) -> list[wire.ProcessingResponse]:
-        sent = self._transform.feed(data, end=end) if self._transform else data
+        """Nothing comes after a buffered body, also where its message does not end the reply."""
+        sent = data if self._transform is None else self._transform.feed(data, end=end or self._mode in _BUFFERED)
         if self._duplex:
             return messages.streamed_body(sent, reply=True, end=end)
         return [messages.body_replaced(None if sent == data else sent, reply=True)]
 
-    def _complete(self) -> list[wire.ProcessingResponse | ReplyEvent]:
+    def _end(self) -> ReplyEnd:
         self._phase = _Phase.COMPLETE
-        return [self._ends.finish() if self._ends else ReplyEnd()]
+        self.complete = True
+        return self._ends.finish() if self._ends else ReplyEnd()
+
+
+def _headers_read(headers: wire.HeaderMap, metadata: bytes) -> ReplyHeaders:
+    """What is of interest of reply headers. Of several of a name the first counts, as in `Headers`."""
+    values: dict[bytes, bytes] = {}
+    for field in headers.headers:
+        name = field.key
+        if name in _WANTED and name not in values:
+            values[name] = field.raw_value or field.value
+    status, content_type, content_encoding = (values.get(name, b"") for name in _WANTED)
+    return ReplyHeaders(
+        status=int(status) if status.isdigit() and len(status) == _STATUS_DIGITS else 0,
+        content_type=content_type.decode("utf-8", "surrogateescape").lower(),
+        content_encoding=content_encoding.decode("utf-8", "surrogateescape").lower(),
+        served=served_in(metadata),
+    )

@@ -20,13 +20,10 @@ from epp.extproc import messages
 from epp.extproc import wire_pb2 as wire
 from epp.extproc.budget import BodyBudget
 from epp.extproc.metadata import subset_in
+from epp.extproc.steps import ProxyProtocolError, Step
 from epp.protocol import DESTINATION
 
-__all__ = ["ProxyProtocolError", "RequestSide"]
-
-
-class ProxyProtocolError(Exception):
-    """The proxy broke the order of the protocol. The exchange is over; the client can still be given an answer."""
+__all__ = ["RequestSide"]
 
 
 class _Phase(Enum):
@@ -49,13 +46,24 @@ _BUFFERED = (wire.BUFFERED, wire.BUFFERED_PARTIAL)
 class RequestSide:
     """Request headers, body and trailers of one exchange. Holds the body until the answer has been written."""
 
-    def __init__(self, budget: BodyBudget, limit_bytes: int, *, clear_route_cache: bool = False) -> None:
+    def __init__(
+        self,
+        budget: BodyBudget,
+        limit_bytes: int,
+        *,
+        clear_route_cache: bool = False,
+        reply_shown: bool = True,
+        hurried: bool = False,
+    ) -> None:
+        """`reply_shown`: the exchange goes on after the request phase. `hurried` is passed on to the router."""
         self._budget = budget
         self._limit_bytes = limit_bytes
         self._clear_route_cache = clear_route_cache
+        self._hurried = hurried
+        self._reply_shown = reply_shown
         self._phase = _Phase.START
         self._mode: wire.BodySendMode = wire.FULL_DUPLEX_STREAMED
-        self._reply_view = ReplyView.CHUNKS
+        self._reply_view = ReplyView.CHUNKS if reply_shown else ReplyView.NOTHING
         self._declared = False
         self._headers = Headers()
         self._subset: tuple[str, ...] | None = None
@@ -64,9 +72,10 @@ class RequestSide:
         self._refused_as: BodyState | None = None
         self._body_state = BodyState.ABSENT
         self._in_headers = True
+        self._trailers_end_it = False
         self._owed: list[_Part] = []
         self.ended = False
-        """The proxy has sent all of the request."""
+        """The proxy has shown all that it will show of the request, but perhaps for trailers."""
 
     @property
     def due(self) -> bool:
@@ -79,6 +88,11 @@ class RequestSide:
         return self._phase is _Phase.ANSWERED
 
     @property
+    def mode(self) -> wire.BodySendMode:
+        """How the body comes: as declared, else duplex."""
+        return self._mode
+
+    @property
     def content_length_sent(self) -> bool:
         """The client declared a length, which has to follow a change of the body."""
         return "content-length" in self._headers
@@ -87,39 +101,42 @@ class RequestSide:
         """Takes the modes that the proxy declares in its first message."""
         self._declared = True
         self._mode = config.request_body_mode
-        self._reply_view = ReplyView.HEADERS if config.response_body_mode == wire.NONE else ReplyView.CHUNKS
+        if self._reply_shown and config.response_body_mode == wire.NONE:
+            self._reply_view = ReplyView.HEADERS
 
     def note_metadata(self, metadata: bytes) -> None:
         """Reads the subset hint, which may come on any message before the pick is due; the last one counts."""
-        if self._phase in (_Phase.START, _Phase.COLLECTING):
+        if metadata and self._phase in (_Phase.START, _Phase.COLLECTING):
             hint = subset_in(metadata)
             if hint is not None:
                 self._subset = hint
 
-    def on_headers(self, message: wire.HttpHeaders) -> list[wire.ProcessingResponse | RequestReady]:
+    def on_headers(self, message: wire.HttpHeaders) -> list[Step]:
         """Request headers. Raises ProxyProtocolError when they came before."""
         if self._phase is not _Phase.START:
             raise ProxyProtocolError(f"request headers in phase {self._phase.value}")
-        self._headers = Headers((field.key, field.raw_value or field.value) for field in message.headers.headers)
+        self._headers = Headers([(field.key, field.raw_value or field.value) for field in message.headers.headers])
         self._phase = _Phase.COLLECTING
         if message.end_of_stream:
             self.ended = True
             return [self._ready(BodyState.ABSENT)]
         if self._mode in (wire.NONE, wire.STREAMED):
+            self.ended = self._mode == wire.NONE
             return [self._ready(BodyState.UNSEEN)]
         if self._mode in _BUFFERED:
             self._in_headers = False
             return [messages.headers_answer(reply=False)]
         return []
 
-    def on_body(self, message: wire.HttpBody) -> list[wire.ProcessingResponse | RequestReady]:
+    def on_body(self, message: wire.HttpBody) -> list[Step]:
         """A chunk, or in buffered modes all that will be seen of the body."""
         if self._phase is _Phase.START and self._mode in _BUFFERED:
             self._phase = _Phase.COLLECTING  # the proxy was told not to send headers (request_header_mode: SKIP)
             self._in_headers = False
         if self._phase is _Phase.START:
             raise ProxyProtocolError("request body before request headers")
-        self.ended = self.ended or message.end_of_stream
+        # The rest of a body that the proxy did not buffer whole passes us by.
+        self.ended = self.ended or message.end_of_stream or self._mode == wire.BUFFERED_PARTIAL
         if self._phase is not _Phase.COLLECTING:
             # Duplex: Envoy may deliver the last chunk of a large body a second time (envoy#46237).
             return [] if self._mode == wire.FULL_DUPLEX_STREAMED else self._answer_or_owe(_Part.BODY)
@@ -132,12 +149,13 @@ class RequestSide:
             return [self._ready(BodyState.COMPLETE)]
         return []
 
-    def on_trailers(self) -> list[wire.ProcessingResponse | RequestReady]:
+    def on_trailers(self) -> list[Step]:
         """Trailers end the request; after them no chunk with end_of_stream comes."""
         if self._phase is _Phase.START:
             raise ProxyProtocolError("request trailers before request headers")
         self.ended = True
         if self._phase is _Phase.COLLECTING:
+            self._trailers_end_it = True
             self._owed.append(_Part.TRAILERS)
             return [self._ready(BodyState.COMPLETE)]
         return self._answer_or_owe(_Part.TRAILERS)
@@ -164,8 +182,9 @@ class RequestSide:
 
     def release_body(self) -> None:
         """Gives back what the body took from the budget: it has been written, or nobody wants it any more."""
-        self._budget.give(len(self._body))
-        self._body = b""
+        if self._body:
+            self._budget.give(len(self._body))
+            self._body = b""
 
     def _answer_in_headers(
         self, pick: Pick, set_headers: tuple[tuple[str, str], ...], replaced: bytes | None
@@ -180,7 +199,7 @@ class RequestSide:
         ]
         if self._body_state is BodyState.COMPLETE:
             body = self._body if replaced is None else replaced
-            out += messages.streamed_body(bytes(body), reply=False, end=_Part.TRAILERS not in self._owed)
+            out += messages.streamed_body(bytes(body), reply=False, end=not self._trailers_end_it)
         return out
 
     def _answer_in_body(
@@ -207,6 +226,7 @@ class RequestSide:
             subset=self._subset,
             reply_view=self._reply_view,
             declared=self._declared,
+            hurried=self._hurried,
         )
 
     def _collect(self, data: bytes) -> None:
@@ -230,7 +250,7 @@ class RequestSide:
                 self._body = bytearray(self._body)
             self._body += data
 
-    def _answer_or_owe(self, part: _Part) -> list[wire.ProcessingResponse | RequestReady]:
+    def _answer_or_owe(self, part: _Part) -> list[Step]:
         if self.answered:
             return [_plain_answer(part)]
         self._owed.append(part)

@@ -6,6 +6,6 @@ that each endpoint's server reports. It knows blocks and rows, no tokens, no req
 """
 
 from epp.prefix.hashing import BLOCK_BYTES, PrefixChain, chain_of, seed_of
-from epp.prefix.index import PrefixIndex
+from epp.prefix.index import Insertion, PrefixIndex
 
-__all__ = ["BLOCK_BYTES", "PrefixChain", "PrefixIndex", "chain_of", "seed_of"]
+__all__ = ["BLOCK_BYTES", "Insertion", "PrefixChain", "PrefixIndex", "chain_of", "seed_of"]

@@ -15,8 +15,9 @@ from typing import NewType
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
-__all__ = ["BLOCK_BYTES", "MAX_BLOCKS", "PrefixChain", "chain_of", "seed_of"]
+__all__ = ["BLOCK_BYTES", "HASH_BYTES", "MAX_BLOCKS", "PrefixChain", "chain_of", "mixed", "seed_of"]
 
 BLOCK_BYTES = 256
 """About 64 tokens of English. Finer blocks cost time and memory; servers cache blocks of 16 to 128 tokens."""
@@ -30,21 +31,27 @@ PrefixChain = NewType("PrefixChain", bytes)
 """Eight bytes per block; block i's hash names the prefix that ends with it."""
 
 
-def _multipliers(count: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    """Odd 64-bit numbers, the same in every process: replicas must agree. Source: splitmix64 (Steele et al., 2014)."""
-    state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (state ^ (state >> np.uint64(31))) | np.uint64(1)
+def mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Each number's bits spread over all 64. Source: the finisher of splitmix64 (Steele et al., 2014)."""
+    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return numbers ^ (numbers >> np.uint64(31))
 
 
-_MULTIPLIERS = _multipliers(MAX_BLOCKS)
+_MULTIPLIERS = mixed(np.arange(1, MAX_BLOCKS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1)
+"""Odd, and the same in every process: replicas must agree."""
+
+
+def seed_of(model: str, adapter: str = "", salt: str = "") -> int:
+    """Seed of a chain: prompts of different models, adapters or cache salts share nothing."""
+    seed = _seed_of_model(model, adapter)
+    return seed ^ xxhash.xxh3_64_intdigest(salt.encode("utf-8", "surrogateescape")) if salt else seed
 
 
 @lru_cache(maxsize=1024)
-def seed_of(model: str, adapter: str = "", salt: str = "") -> int:
-    """Seed of a chain: prompts of different models, adapters or cache salts share nothing."""
-    parts = (part.encode("utf-8", "surrogateescape") for part in (model, adapter, salt))
+def _seed_of_model(model: str, adapter: str) -> int:
+    """Kept, because models are few and short; salts are neither."""
+    parts = (part.encode("utf-8", "surrogateescape") for part in (model, adapter))
     return xxhash.xxh3_64_intdigest(b"".join(len(part).to_bytes(4, "little") + part for part in parts))
 
 

@@ -18,13 +18,14 @@ predicts hits that are long gone. All endpoints together stay within `limit_byte
 from __future__ import annotations
 
 import heapq
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from epp.prefix.hashing import HASH_BYTES, PrefixChain
 
-__all__ = ["PrefixIndex"]
+__all__ = ["Insertion", "PrefixIndex"]
 
 NODE_BYTES = 480
 """A node with its key, its dictionary of holders and their slots, measured by tracemalloc on CPython 3.11."""
@@ -34,6 +35,18 @@ HOLDING_BYTES = 200
 
 _EVICTED_SHARE = 0.02
 """Once over the byte limit, this share is freed at one go, so that the search for the oldest is paid rarely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """What one insertion did, so that it can be taken back."""
+
+    chain: PrefixChain
+    row: int
+    kept: int
+    """Blocks of the chain that the endpoint held before."""
+    stamp: int
+    """Names the insertion."""
 
 
 class _Holding:
@@ -118,8 +131,8 @@ class _Holder:
 class PrefixIndex:
     """Maps chains of block hashes to endpoint rows. Rows are small integers that the caller gives and takes back.
 
-    Cost: a match or an insertion takes time in the number of nodes on the chain's path, not in blocks or endpoints
-    (numpy handles the holders of a node at one go).
+    Cost: a match takes time in the number of nodes on the chain's path, not in blocks, and numpy handles the holders of
+    a node at one go. So does an insertion, but where it leaves a node within, which then is split for all its holders.
     """
 
     def __init__(self, limit_bytes: int = 256 * 1024 * 1024) -> None:
@@ -163,22 +176,22 @@ class PrefixIndex:
             node = self._nodes.get(chain[start * HASH_BYTES : (start + 1) * HASH_BYTES])
         return matched
 
-    def insert(self, chain: PrefixChain, row: int) -> int:
-        """Notes that the endpoint was given the chain. Returns a stamp for `undo`."""
+    def insert(self, chain: PrefixChain, row: int) -> Insertion:
+        """Notes that the endpoint was given the chain."""
         self._clock += 1
         holder = self._holder(row)
-        path = self._path(chain)
-        for node, count in reversed(path):
-            self._touch(node, row, holder, count)
+        kept = sum(self._touch(node, row, holder, count) for node, count in reversed(self._path(chain)))
+        insertion = Insertion(chain, row, kept, self._clock)
         self._fit_capacity(row, holder)
         self._fit_bytes()
-        return self._clock
+        return insertion
 
-    def undo(self, chain: PrefixChain, row: int, keep: int, stamp: int) -> None:
-        """Takes back an insertion down to its first `keep` blocks: the request was served elsewhere.
+    def undo(self, insertion: Insertion) -> None:
+        """Takes back what an insertion added: the request was served elsewhere, or not at all.
 
         What has been used again since is left alone.
         """
+        chain, row, keep = insertion.chain, insertion.row, insertion.kept
         holder = self._holders.get(row)
         if holder is None or keep * HASH_BYTES >= len(chain):
             return
@@ -194,7 +207,7 @@ class PrefixIndex:
             holding = node.holders.get(row)
             if holding is None:
                 continue
-            if holding.used != stamp or offset + holding.count <= keep:
+            if holding.used != insertion.stamp or offset + holding.count <= keep:
                 return
             self._trim(row, holder, holding, holding.count - max(0, keep - offset))
 
@@ -259,8 +272,8 @@ class PrefixIndex:
         if not lower.holders:
             self._drop(lower)
 
-    def _touch(self, node: _Node, row: int, holder: _Holder, count: int) -> None:
-        """The endpoint now holds at least `count` blocks of the node, most recently used."""
+    def _touch(self, node: _Node, row: int, holder: _Holder, count: int) -> int:
+        """The endpoint now holds at least `count` blocks of the node, most recently used. Returns those it had."""
         holding = node.holders.get(row)
         if holding is None:
             holding = node.holders[row] = _Holding(node, 0)
@@ -269,10 +282,12 @@ class PrefixIndex:
             holding.unlink()
         holding.link_before(holder.ends)
         holding.used = self._clock
-        if count > holding.count:
-            holder.blocks += count - holding.count
+        had = min(count, holding.count)
+        if count > had:
+            holder.blocks += count - had
             holding.count = count
             node.changed()
+        return had
 
     def _fit_capacity(self, row: int, holder: _Holder) -> None:
         while holder.capacity is not None and holder.blocks > holder.capacity and (oldest := holder.oldest):

@@ -4,24 +4,28 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import grpc
 
-from epp.config import ServerTls, ServingSettings, Settings
+from epp.config import ServerTls, Settings
 from epp.extproc import ExtProcService
 from epp.extproc.credentials import CertificateError, TlsFiles, server_credentials
 from epp.extproc.health import HealthService
 from epp.extproc.server import channel_options
+from epp.process.addresses import check_address, listen, shown
 from epp.process.errors import StartError
 from epp.telemetry.bearer_token import read_token
 from epp.telemetry.debug_access import AccessSettings
 from epp.telemetry.debug_server import DebugPages, DebugServer, DebugSettings
 
-__all__ = ["GrpcPorts", "http_server", "tls_files"]
+__all__ = ["GrpcPorts", "start_http", "tls_files"]
 
 Server: TypeAlias = Any
 """`grpc.aio.Server`, of which grpcio ships no types."""
+
+BIND = "--bind"
 
 CERTIFICATE, KEY = "tls.crt", "tls.key"
 """Names in a certificate directory, as Kubernetes' secrets of type TLS have them."""
@@ -33,8 +37,8 @@ class GrpcPorts:
     def __init__(self, settings: Settings, service: ExtProcService) -> None:
         self._settings = settings.serving
         self._service = service
-        self._extproc: Server = grpc.aio.server(options=channel_options(settings.exchange.max_body_bytes))
-        self._health_server: Server = grpc.aio.server()
+        self._extproc: Server = grpc.aio.server(options=channel_options())
+        self._health_server: Server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         self.health = HealthService()
         self.port = 0
         self.health_port = 0
@@ -67,21 +71,16 @@ class GrpcPorts:
             raise StartError(f"TLS certificate: {error}") from error
 
     def _bind(self, server: Server, port: int, flag: str, credentials: grpc.ServerCredentials | None) -> int:
-        host = _host(self._settings)
-        address = f"{host}:{port}"
+        bind = self._settings.bind
+        check_address(bind, port, flag, BIND)
+        address = shown(bind or "::", port)
         try:
             bound: int = (
                 server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
             )
         except RuntimeError as error:
-            raise StartError(f"cannot listen on {address}: is the port taken? Choose another with {flag}") from error
+            raise StartError(f"cannot listen on {shown(bind, port)} ({flag}): {error}") from error
         return bound
-
-
-def _host(settings: ServingSettings) -> str:
-    if not settings.bind:
-        return "[::]"
-    return f"[{settings.bind}]" if ":" in settings.bind else settings.bind
 
 
 def tls_files(tls: ServerTls) -> TlsFiles | None:
@@ -91,16 +90,23 @@ def tls_files(tls: ServerTls) -> TlsFiles | None:
     return TlsFiles(tls.cert_dir / CERTIFICATE, tls.cert_dir / KEY, tls.client_ca_file, tls.reload)
 
 
-def http_server(settings: Settings, pages: DebugPages) -> DebugServer:
-    """The server for metrics and debug pages, not started. Raises StartError when its files cannot be used."""
+async def start_http(settings: Settings, pages: DebugPages) -> DebugServer:
+    """The server for metrics and debug pages. Raises StartError when its port or its files cannot be used."""
     http = settings.http
-    try:
-        token = read_token(http.token_file) if http.token_file else ""
-    except (OSError, ValueError) as error:
-        raise StartError(f"debug token: {http.token_file}: {error}") from error
+    token = _token(http.token_file) if http.token_file else ""
     access = AccessSettings(token=token, protect_metrics=http.metrics_need_token)
-    host = http.bind or "0.0.0.0"  # noqa: S104 - metrics are scraped from other machines; debug pages are guarded
-    return DebugServer(DebugSettings(host, http.port, access), pages, _ssl_context(http.tls))
+    server = DebugServer(DebugSettings(http.bind, http.port, access), pages, _ssl_context(http.tls))
+    await server.start(listen(http.bind, http.port, "--metrics-port", BIND))
+    return server
+
+
+def _token(file: Path) -> str:
+    try:
+        return read_token(file)
+    except OSError as error:
+        raise StartError(f"debug token: {file}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise StartError(f"debug token: {file}: must hold one token, in plain ASCII text") from error
 
 
 def _ssl_context(tls: ServerTls | None) -> ssl.SSLContext | None:
@@ -109,10 +115,14 @@ def _ssl_context(tls: ServerTls | None) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
+        for file in (files.certificate, files.key, *([files.client_ca] if files.client_ca else [])):
+            file.open("rb").close()  # the errors of `ssl` do not say which file is missing
         context.load_cert_chain(files.certificate, files.key)
         if files.client_ca:
             context.load_verify_locations(files.client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise StartError(f"TLS certificate of the metrics port: {files.certificate}: {error}") from error
+    except ssl.SSLError as error:
+        raise StartError(f"TLS of the metrics port: {files.certificate} and its key cannot be used: {error}") from error
+    except OSError as error:
+        raise StartError(f"TLS of the metrics port: {error.filename}: {error.strerror}") from error
     return context

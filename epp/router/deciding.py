@@ -11,14 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from epp.endpoints import EndpointPool
-from epp.exchange import RequestReady
+from epp.exchange import BodyState, RequestReady
 from epp.requests import InferenceRequest, Malformed, opaque, parse
 from epp.router.outcomes import Reason, reason_of_body, reason_of_refusal
-from epp.router.subset import rows_named
+from epp.router.subset import SubsetMasks
 from epp.router.targets import TargetSettings, resolve
 from epp.scheduling import Decision, Features, Refusal, Restriction, Scheduler, prepare
 
 __all__ = ["Decided", "Decider", "Refused"]
+
+_HURRIED_BYTES = 1 << 20
+"""Even under overload a body up to this is read, in 1 ms at most: what model it is for decides who can serve it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,8 @@ class Decider:
     pool: EndpointPool
     scheduler: Scheduler
     targets: TargetSettings
-    use_subset: bool
+    subsets: SubsetMasks | None
+    """None: the gateway's hint is not honoured."""
     rng: np.random.Generator
     stopwatch: Callable[[], float]
 
@@ -60,14 +64,14 @@ class Decider:
         if unusable := reason_of_body(ready.body_state):
             return Refused(unusable)
         started = self.stopwatch()
-        request = opaque(ready.headers) if ready.hurried else parse(ready.headers, ready.body, ready.body_state)
+        request = _understood(ready)
         if isinstance(request, Malformed):
             return Refused(Reason.MALFORMED, message=request.message)
         resolved = resolve(request, self.targets, self.pool.models, self.rng)
         if isinstance(resolved, Reason):
             return Refused(resolved, request)
         parsed = self.stopwatch()
-        features = prepare(resolved, self.pool.estimates)
+        features = prepare(resolved, self.pool.estimates, hashed=not ready.hurried)
         prepared = self.stopwatch()
         decision = self._schedule(resolved, features, ready, now)
         if isinstance(decision, Refusal):
@@ -79,10 +83,16 @@ class Decider:
         self, request: InferenceRequest, features: Features, ready: RequestReady, now: float
     ) -> Decision | Refusal:
         restrictions: list[Restriction] = []
-        if ready.subset is not None and self.use_subset:
-            restrictions.append(("subset", rows_named(ready.subset, self.pool.table)))
+        if ready.subset is not None and self.subsets is not None:
+            restrictions.append(("subset", self.subsets.mask(ready.subset)))
         if request.target_model and (serving := self.pool.models.mask(request.target_model)) is not None:
             restrictions.append(("model", serving))
         if ready.hurried:
-            return self.scheduler.by_load(restrictions, now, "overloaded: picked by load alone")
+            return self.scheduler.by_load(features, restrictions, now, "overloaded: picked by load alone")
         return self.scheduler.schedule(request, features, restrictions, now)
+
+
+def _understood(ready: RequestReady) -> InferenceRequest | Malformed:
+    if ready.hurried and (ready.body_state is not BodyState.COMPLETE or len(ready.body) > _HURRIED_BYTES):
+        return opaque(ready.headers)
+    return parse(ready.headers, ready.body, ready.body_state)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from epp.endpoints import Charge
 from epp.exchange import ReplyView
-from epp.prefix import PrefixChain
+from epp.prefix import Insertion
 from epp.requests import Operation
 from epp.scheduling import Decision, Placement
 
@@ -51,13 +51,10 @@ class Flight:
     record: DecisionRecord
     placement: Placement
     charge: Charge
-    chain: PrefixChain
-    stamp: int
-    """Of the insertion into the prefix index."""
-    kept_blocks: int
-    """Blocks that the endpoint was believed to hold before the placement."""
+    insertion: Insertion | None
+    """Into the prefix index; None for a request without a prompt."""
     predicted_tokens: float
-    """The same in tokens, before the endpoint's cache trust is applied."""
+    """Prompt tokens that the endpoint was believed to hold, before its cache trust is applied."""
     work_ahead_tokens: float
     """Prefill work on the endpoint at the placement, this request's included."""
     output_tokens: float
@@ -67,6 +64,8 @@ class Flight:
     reply_view: ReplyView
     declared: bool
     """The proxy told its modes."""
+    served_elsewhere: bool = False
+    """By an endpoint that is not in the pool: nothing can be learned or charged."""
     event_stream: bool = False
     content_type: str = ""
     first_token_at: float | None = None

@@ -30,8 +30,8 @@ class RouterObserver(Protocol):
         """A request was placed."""
         ...
 
-    def rejected(self, reason: Reason, model: str, size_bytes: int) -> None:
-        """A request was refused."""
+    def rejected(self, reason: Reason, model: str, size_bytes: int, request_id: str) -> None:
+        """A request was refused. `request_id`: its `x-request-id`, shortened, or empty."""
         ...
 
     def finished(self, record: DecisionRecord, outcome: Outcome) -> None:
@@ -53,7 +53,7 @@ class NullObserver:
     def placed(self, record: DecisionRecord, phases: Phases) -> None:
         """Nothing."""
 
-    def rejected(self, reason: Reason, model: str, size_bytes: int) -> None:
+    def rejected(self, reason: Reason, model: str, size_bytes: int, request_id: str) -> None:
         """Nothing."""
 
     def finished(self, record: DecisionRecord, outcome: Outcome) -> None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from epp.endpoints import EndpointPool, Row, Verdict
+from epp.endpoints import EndpointPool, Row, Verdict, canonical_address, split_address
 from epp.exchange import EndCause, ReplyEnd, ReplyHeaders, ReplyView
 from epp.prefix import PrefixIndex
-from epp.requests import ReplyReport, Usage, read_reply
+from epp.requests import Operation, ReplyReport, Usage, read_reply
 from epp.router.flights import Flight
 from epp.scheduling import Outcome
 
 __all__ = ["Replies"]
-
-DEFAULT_PREFILL_RATE = 8000.0
-"""Tokens per second, to predict ends that will not be seen before rates are learned."""
-
-DEFAULT_TOKEN_INTERVAL_S = 0.03
 
 _NO_USAGE = Usage()
 
@@ -29,7 +24,7 @@ class Replies:
 
     def expect(self, flight: Flight, now: float) -> None:
         """A request was placed. Where its first token will not be seen, its prefill is taken to end as predicted."""
-        if not flight.record.stream or flight.reply_view is not ReplyView.CHUNKS:
+        if not _shows_first_token(flight):
             self._pool.ledger.release_prefill_at(flight.charge, self._first_token_at(flight, now))
 
     def began(self, flight: Flight, event: ReplyHeaders, now: float) -> None:
@@ -38,17 +33,19 @@ class Replies:
         flight.record.status = event.status
         flight.content_type = event.content_type
         flight.event_stream = "text/event-stream" in event.content_type
-        if event.served and event.served != flight.placement.address:
-            self._move(flight, event.served, now)
+        served = _canonical(event.served)
+        if served and served != flight.placement.address:
+            self._move(flight, served, now)
 
     def first_data(self, flight: Flight, now: float) -> None:
         """The first data came: of a streamed answer that is its first token."""
-        if not flight.event_stream or not 200 <= flight.record.status < 300:
+        if not flight.event_stream or not _shows_first_token(flight) or not 200 <= flight.record.status < 300:
             return
         flight.first_token_at = now
         flight.record.time_to_first_token_s = now - flight.record.at
         self._pool.ledger.release_prefill(flight.charge)
-        if (row := self._row(flight)) is not None:
+        row = self._row(flight)
+        if row is not None and not flight.record.served:  # elsewhere other work was in front
             self._pool.rates.first_token(row, flight.work_ahead_tokens, now - flight.record.at)
 
     def completed(self, flight: Flight, event: ReplyEnd, now: float) -> Outcome:
@@ -71,20 +68,19 @@ class Replies:
         return self._close(flight, verdict, _NO_USAGE, now)
 
     def _move(self, flight: Flight, served: str, now: float) -> None:
-        """Another endpoint than the pick served: charge, adapter and prefix go there."""
+        """Another endpoint than the pick served: charge, adapter and prefix go there. The pick could not be reached."""
         flight.record.served = served
-        self._leave(flight)
+        if (picked := self._row(flight)) is not None:
+            self._pool.health.replied(picked, Verdict.FAILED, now, flight.record.at)
         self._take_back_prefix(flight)
         row = self._pool.table.row_of(served)
         if row is None:
+            flight.served_elsewhere = True
             self._pool.ledger.release(flight.charge, now)
             return
         self._pool.ledger.move(flight.charge, row, flight.placement.uncached_tokens, now)
-        if flight.record.adapter:
-            self._pool.adapters.placed(row, flight.record.adapter)
-        if flight.chain:
-            flight.kept_blocks = 0
-            flight.stamp = self._index.insert(flight.chain, row)
+        if flight.insertion is not None:
+            flight.insertion = self._index.insert(flight.insertion.chain, row)
 
     def _verdict(self, flight: Flight, report: ReplyReport | None) -> Verdict:
         """What a reply says about its endpoint. Without `report` only its headers are known.
@@ -117,41 +113,48 @@ class Replies:
     def _let_go(self, flight: Flight, now: float) -> Outcome:
         """Nobody will tell how it goes on: the charge stays for as long as the request should take."""
         first_token_at = self._first_token_at(flight, flight.record.at)
-        interval = self._pool.rates.median_token_interval(DEFAULT_TOKEN_INTERVAL_S)
+        interval = self._pool.rates.median_token_interval()
         self._pool.ledger.release_later(flight.charge, first_token_at, first_token_at + flight.output_tokens * interval)
-        self._leave(flight)
         return _outcome(flight, Verdict.UNKNOWN, _NO_USAGE, now)
 
     def _close(
         self, flight: Flight, verdict: Verdict, usage: Usage, now: float, reply_bytes: int | None = None
     ) -> Outcome:
         self._pool.ledger.release(flight.charge, now)
-        self._leave(flight)
         if flight.record.status >= 400:
             self._take_back_prefix(flight)
         if (row := self._row(flight)) is not None:
-            self._pool.health.replied(row, verdict, now)
+            self._pool.health.replied(row, verdict, now, flight.record.at)
         return _outcome(flight, verdict, usage, now, reply_bytes)
-
-    def _leave(self, flight: Flight) -> None:
-        """The request no longer uses its adapter there."""
-        row = self._row(flight)
-        if row is not None and flight.record.adapter:
-            self._pool.adapters.released(row, flight.record.adapter)
 
     def _take_back_prefix(self, flight: Flight) -> None:
         """The endpoint did not compute this prompt."""
-        row = self._row(flight)
-        if row is not None and flight.chain:
-            self._index.undo(flight.chain, row, flight.kept_blocks, flight.stamp)
+        if self._row(flight) is not None and flight.insertion is not None:
+            self._index.undo(flight.insertion)
 
     def _row(self, flight: Flight) -> Row | None:
-        """The endpoint's row, unless it has left."""
-        return flight.charge.ref.row if self._pool.table.holds(flight.charge.ref) else None
+        """Row of the endpoint that serves, unless it has left or never was in the pool."""
+        if flight.served_elsewhere or not self._pool.table.holds(flight.charge.ref):
+            return None
+        return flight.charge.ref.row
 
     def _first_token_at(self, flight: Flight, placed_at: float) -> float:
-        rate = self._pool.rates.median_prefill_rate(DEFAULT_PREFILL_RATE)
-        return placed_at + flight.work_ahead_tokens / rate
+        return placed_at + flight.work_ahead_tokens / self._pool.rates.median_prefill_rate()
+
+
+def _shows_first_token(flight: Flight) -> bool:
+    """A stream that we see. The Responses API begins with events that tell of the request, before any token."""
+    record = flight.record
+    return record.stream and flight.reply_view is ReplyView.CHUNKS and record.operation is not Operation.RESPONSES
+
+
+def _canonical(served: str | None) -> str | None:
+    """An address as the table writes it; None for what is no address."""
+    try:
+        host, port = split_address(served or "")
+        return canonical_address(host, port or 0)
+    except ValueError:
+        return None
 
 
 def _outcome(flight: Flight, verdict: Verdict, usage: Usage, now: float, reply_bytes: int | None = None) -> Outcome:

@@ -11,7 +11,7 @@ every charge is released exactly once whatever a proxy sends.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -41,6 +41,7 @@ from epp.router.flights import DecisionRecord, Flight
 from epp.router.observer import NullObserver, Phases, RouterObserver
 from epp.router.outcomes import rejection
 from epp.router.replies import Replies
+from epp.router.subset import SubsetMasks
 from epp.router.targets import REWRITE_HEADERS, TargetSettings
 from epp.scheduling import Decision, Outcome, Profile, Scheduler
 
@@ -59,6 +60,8 @@ CONTROL_HEADERS = (
 )
 """Speak to the picker and end here. `test-epp-endpoint-selection` is not among them: the conformance suite compares
 what the model server received with what was sent."""
+
+_CONTROL_HEADERS = frozenset(name.encode() for name in CONTROL_HEADERS)
 
 DECISION_HEADER, ENDPOINT_HEADER = "x-epp-decision-id", "x-epp-endpoint"
 
@@ -112,6 +115,7 @@ class Router:
         self._numbers = count(1)
         self._scheduler = Scheduler(self.pool, self.index, profile, rng)
         self._replies = Replies(self.pool, self.index)
+        self._subsets = SubsetMasks(self.pool.table)
         self._flights: dict[ExchangeId, Flight] = {}
 
     @property
@@ -199,28 +203,26 @@ class Router:
         return pick
 
     def _decider(self, scheduler: Scheduler, rng: np.random.Generator) -> Decider:
-        settings = self.settings
-        return Decider(self.pool, scheduler, settings.targets, settings.use_subset, rng, self._stopwatch)
+        subsets = self._subsets if self.settings.use_subset else None
+        return Decider(self.pool, scheduler, self.settings.targets, subsets, rng, self._stopwatch)
 
     def _charge(self, decided: Decided, ready: RequestReady, now: float) -> Flight:
-        """Puts the placement on the books: ledger, adapter slots, prefix index, ring of decisions."""
+        """Puts the placement on the books: prefix index, ring of decisions, ledger with adapter slots."""
         request, features, decision = decided.request, decided.features, decided.decision
         placement, row = decision.placements[0], decision.row
-        charge = self.pool.ledger.charge(row, placement.uncached_tokens, placement.context_tokens, now)
-        if request.adapter:
-            self.pool.adapters.placed(row, request.adapter)
+        insertion = self.index.insert(features.chain, row) if features.chain else None
+        known_tokens = 0.0 if insertion is None else insertion.kept * features.tokens_per_block
         if features.prompt_tokens:
             self.pool.estimates.placed(features.prompt_tokens)
-        blocks = decision.trace.blocks_by_row
-        kept = 0 if blocks is None else int(blocks[row])
+        charge = self.pool.ledger.charge(
+            row, placement.uncached_tokens, placement.context_tokens, now, adapter=request.adapter
+        )
         flight = Flight(
             record=self._record(request, decision, now),
             placement=placement,
             charge=charge,
-            chain=features.chain,
-            stamp=self.index.insert(features.chain, row) if features.chain else 0,
-            kept_blocks=kept,
-            predicted_tokens=min(features.prompt_tokens, kept * features.tokens_per_block),
+            insertion=insertion,
+            predicted_tokens=min(features.prompt_tokens, known_tokens),
             work_ahead_tokens=float(self.pool.table.columns.prefill_tokens[row]),
             output_tokens=features.output_tokens,
             text_bytes=0 if request.media or request.prompt_tokens is not None else request.prompt_bytes,
@@ -245,6 +247,8 @@ class Router:
             size_bytes=request.size_bytes,
             decision=decision,
         )
+        if len(self.decisions) == self.settings.kept_decisions > 0:
+            self.decisions[0].decision.trace.forget()  # a long request must not keep the arrays of its decision
         self.decisions.append(record)
         return record
 
@@ -256,7 +260,7 @@ class Router:
         restores = body is not None and bool(request.model) and ready.reply_view is ReplyView.CHUNKS
         return Pick(
             destinations=flight.record.decision.alternatives,
-            remove_headers=tuple(name for name in CONTROL_HEADERS if name in ready.headers),
+            remove_headers=ready.headers.among(_CONTROL_HEADERS),
             body=body,
             observe=Observe.NOTHING if ready.reply_view is ReplyView.NOTHING else Observe.ENDS,
             reply_headers=reply_headers,
@@ -275,13 +279,13 @@ class Router:
 
     def _placed_headers(self, request: InferenceRequest, flight: Flight, now: float) -> Iterator[tuple[str, str]]:
         for slot, hook in self.profile.placed_hooks:
-            headers = self.profile.guarded(slot, partial(hook.placed, request, flight.placement, now))
-            yield from (headers or {}).items()
+            call = partial(hook.placed, request, flight.placement, now)
+            yield from (self.profile.guarded(slot, partial(_headers_of, call)) or {}).items()
 
     def _reply_headers(self, flight: Flight, event: ReplyHeaders) -> Iterator[tuple[str, str]]:
         for slot, hook in self.profile.replied_hooks:
-            headers = self.profile.guarded(slot, partial(hook.replied, flight.placement, event.served))
-            yield from (headers or {}).items()
+            call = partial(hook.replied, flight.placement, event.served)
+            yield from (self.profile.guarded(slot, partial(_headers_of, call)) or {}).items()
 
     def _finish(self, flight: Flight, outcome: Outcome, now: float) -> None:
         for slot, hook in self.profile.finished_hooks:
@@ -289,5 +293,15 @@ class Router:
         self.observer.finished(flight.record, outcome)
 
     def _reject(self, refused: Refused, ready: RequestReady) -> Rejection:
-        self.observer.rejected(refused.reason, refused.request.model if refused.request else "", len(ready.body))
+        model = refused.request.model if refused.request else ""
+        request_id = (ready.headers.get("x-request-id") or "")[:_MAX_REQUEST_ID]
+        self.observer.rejected(refused.reason, model, len(ready.body), request_id)
         return rejection(refused.reason, dialect_of(ready.headers), refused.message)
+
+
+def _headers_of(call: Callable[[], Mapping[str, str] | None]) -> dict[str, str]:
+    """What a hook wants to set. Raises for anything but plain text by plain text, as the hook's failure."""
+    headers = dict(call() or {})
+    if not all(isinstance(text, str) and text.isprintable() for pair in headers.items() for text in pair):
+        raise ValueError(f"returned {headers!r:.200}, not header values by names")
+    return headers

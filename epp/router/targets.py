@@ -17,6 +17,9 @@ __all__ = ["REWRITE_HEADERS", "ModelRewrite", "TargetSettings", "WeightedModel",
 
 REWRITE_HEADERS = ("x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite")
 
+_MAX_MODEL_CHARS = 1024
+"""A longer name in a header is no model, and is passed over."""
+
 
 @dataclass(frozen=True, slots=True)
 class WeightedModel:
@@ -29,7 +32,7 @@ class WeightedModel:
 @dataclass(frozen=True, slots=True)
 class ModelRewrite:
     """Requests for one of `models` go to one of `targets`, at random by weight. No `models`: all that no other rule
-    names, requests without a model included.
+    names. A request whose body names no model has nothing to rewrite, and keeps its way.
     """
 
     targets: tuple[WeightedModel, ...]
@@ -53,7 +56,7 @@ def resolve(
     request: InferenceRequest, settings: TargetSettings, catalog: ModelCatalog, rng: np.random.Generator
 ) -> InferenceRequest | Reason:
     """The request with its target model and adapter, or why it cannot be served."""
-    target = _target(request, settings, rng)
+    target = _target(request, settings, rng) if request.model_span else request.model
     if target != request.target_model:
         request = replace(request, target_model=target)
     if request.operation is Operation.OPAQUE:
@@ -68,7 +71,8 @@ def resolve(
 def _target(request: InferenceRequest, settings: TargetSettings, rng: np.random.Generator) -> str:
     if settings.rewrite_by_header:
         for name in REWRITE_HEADERS:
-            if asked := request.headers.get(name):
+            asked = request.headers.get(name)
+            if asked and len(asked) <= _MAX_MODEL_CHARS:
                 return asked
     if rule := _rule(request.model, settings.rewrites):
         return _draw(rule.targets, rng)

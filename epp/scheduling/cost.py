@@ -3,8 +3,8 @@
     wait    = (prefill in front + what others' queues hold) * slowness
     prefill = (prompt - matched) * slowness
     adapter = 0 if resident; a load if a slot is free; a load and the wait for a slot otherwise
-    decode  = (REQUEST * outstanding + CONTEXT * context) * decode slowness
-    impact  = IMPACT * uncached * outstanding + EVICTION * blocks that do not fit
+    decode  = REQUEST * outstanding + CONTEXT * context
+    impact  = IMPACT * uncached * outstanding + EVICTION * tokens that do not fit into the cache
     cost    = wait + prefill + adapter + decode + impact
 
 Why these terms: impact keeps a long prefill away from busy decodes; an oracle that left it out was worse than one that
@@ -14,7 +14,7 @@ prefill. Speed counts by its square root only: plain seconds chase the fast endp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,6 @@ from epp.scheduling.view import View
 __all__ = ["LeastWorkCost"]
 
 Values = NDArray[np.float64]
-
-DEFAULT_PREFILL_RATE = 8000.0
-"""Tokens per second of an endpoint of which nothing has been learned; only adapter loads are converted with it."""
 
 
 @dataclass(slots=True)
@@ -54,6 +51,9 @@ class LeastWorkCost:
     _speeds: tuple[Rates, int, Values] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        for one in fields(self):
+            if one.init and getattr(self, one.name) < 0:
+                raise ValueError(f"{one.name} is {getattr(self, one.name)}; it must be at least 0")
         self._speeds = None
 
     def cost(self, request: InferenceRequest, view: View) -> Values:
@@ -92,7 +92,7 @@ class LeastWorkCost:
         return self.eviction * np.maximum(over, 0.0)
 
     def _adapter(self, adapter: str, view: View) -> Values:
-        rate = view.pool.rates.median_prefill_rate(DEFAULT_PREFILL_RATE)
+        rate = view.pool.rates.median_prefill_rate()
         load, wait = self.adapter_load_s * rate, self.adapter_wait_s * rate
         by_state = np.zeros(len(AdapterState))
         by_state[AdapterState.LOADABLE] = load

@@ -28,8 +28,11 @@ class Features:
     """Expected length of the answer."""
 
 
-def prepare(request: InferenceRequest, estimates: TokenEstimates) -> Features:
-    """Features of a request whose model has been resolved. Cost: hashing, 0.35 us per KB of prompt."""
+def prepare(request: InferenceRequest, estimates: TokenEstimates, *, hashed: bool = True) -> Features:
+    """Features of a request whose model has been resolved. Cost: hashing, 0.35 us per KB of prompt.
+
+    Without hashing they tell sizes alone.
+    """
     if not request.prompt_bytes:
         return Features(output_tokens=estimates.output_tokens(request.target_model, request.max_output_tokens))
     if request.prompt_tokens is None:
@@ -37,8 +40,9 @@ def prepare(request: InferenceRequest, estimates: TokenEstimates) -> Features:
         prompt_tokens = text_tokens + len(request.media) * estimates.TOKENS_PER_MEDIA
     else:
         prompt_tokens = float(request.prompt_tokens)
+    seed = seed_of(request.target_model, request.adapter, request.cache_salt)
     return Features(
-        chain=chain_of(request.prompt, seed_of(request.target_model, request.adapter, request.cache_salt)),
+        chain=chain_of(request.prompt, seed) if hashed else PrefixChain(b""),
         prompt_tokens=prompt_tokens,
         tokens_per_block=prompt_tokens * BLOCK_BYTES / request.prompt_bytes,
         output_tokens=estimates.output_tokens(request.target_model, request.max_output_tokens),

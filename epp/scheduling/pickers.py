@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epp.prefix import PrefixChain
-from epp.prefix.hashing import HASH_BYTES
+from epp.prefix.hashing import HASH_BYTES, mixed
 from epp.scheduling.view import View
 
 __all__ = ["MaxScorePicker", "RandomPicker", "RendezvousPicker", "WeightedRandomPicker"]
@@ -22,6 +22,10 @@ class MaxScorePicker:
     """Highest value first; equal ones in random order. Source: llm-d-router `max-score-picker`."""
 
     max_num_of_endpoints: int = 1
+    """Length of the ordered list that the proxy gets."""
+
+    def __post_init__(self) -> None:
+        _check_number(self.max_num_of_endpoints)
 
     def pick(self, values: Values, view: View) -> Order:
         """Indices of the best candidates."""
@@ -37,6 +41,10 @@ class RandomPicker:
     """Any candidates, whatever their values. Source: llm-d-router `random-picker`."""
 
     max_num_of_endpoints: int = 1
+    """Length of the ordered list that the proxy gets."""
+
+    def __post_init__(self) -> None:
+        _check_number(self.max_num_of_endpoints)
 
     def pick(self, values: Values, view: View) -> Order:
         """Indices in random order."""
@@ -53,6 +61,10 @@ class WeightedRandomPicker:
     """
 
     max_num_of_endpoints: int = 1
+    """Length of the ordered list that the proxy gets."""
+
+    def __post_init__(self) -> None:
+        _check_number(self.max_num_of_endpoints)
 
     def pick(self, values: Values, view: View) -> Order:
         """Indices by descending key. Values below zero count as zero."""
@@ -79,6 +91,12 @@ class RendezvousPicker:
     slack: float = 1.0
     """Difference within which they always do; in tokens when the values are costs."""
     max_num_of_endpoints: int = 1
+    """Length of the ordered list that the proxy gets."""
+
+    def __post_init__(self) -> None:
+        _check_number(self.max_num_of_endpoints)
+        if self.tolerance < 0 or self.slack < 0:
+            raise ValueError(f"tolerance is {self.tolerance} and slack {self.slack}; both must be at least 0")
 
     def pick(self, values: Values, view: View) -> Order:
         """Indices, best first; beyond the first by value alone."""
@@ -96,10 +114,7 @@ class RendezvousPicker:
         return np.concatenate((first, order[order != first[0]]))[: self.max_num_of_endpoints]
 
     def _weights(self, view: View) -> NDArray[np.uint64]:
-        mixed = view.address_hashes ^ np.uint64(self._key(view))
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)  # splitmix64's finisher
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return mixed ^ (mixed >> np.uint64(31))
+        return mixed(view.address_hashes ^ np.uint64(self._key(view)))
 
     @staticmethod
     def _key(view: View) -> int:
@@ -108,3 +123,8 @@ class RendezvousPicker:
         held = int(view.matched_blocks.max())
         start = min(held * HASH_BYTES, len(chain) - HASH_BYTES)
         return int.from_bytes(chain[start : start + HASH_BYTES], "little")
+
+
+def _check_number(max_num_of_endpoints: int) -> None:
+    if max_num_of_endpoints < 1:
+        raise ValueError(f"maxNumOfEndpoints is {max_num_of_endpoints}; it must be at least 1")

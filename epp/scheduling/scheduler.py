@@ -42,9 +42,11 @@ class Scheduler:
         rows = self.profile.run(request, view)
         return self._decision(rows, view) if len(rows) else Refusal.FILTERED
 
-    def by_load(self, restrictions: Sequence[Restriction], now: float, note: str) -> Decision | Refusal:
+    def by_load(
+        self, features: Features, restrictions: Sequence[Restriction], now: float, note: str
+    ) -> Decision | Refusal:
         """A decision by the number of requests under way alone: for when there is no time for more."""
-        view = self._view(Features(), restrictions, now)
+        view = self._view(features, restrictions, now)
         if not len(view):
             return Refusal.NO_ENDPOINTS
         view.trace.note = note

@@ -97,6 +97,12 @@ class Trace:
         """Notes what a plugin gave for candidates, by ascending row. Arrays are kept, and must not be changed."""
         self._steps.append(_Step(self.profile, kind, name, weight, rows, values))
 
+    def forget(self) -> None:
+        """Lets go of the arrays: nobody will ask any more."""
+        self._steps.clear()
+        self.rows = self.picked
+        self.blocks_by_row = None
+
     def explain(self) -> Explanation:
         """The explanation, by endpoint: picked ones first, then by total."""
         candidates = sorted(

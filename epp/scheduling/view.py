@@ -193,7 +193,7 @@ class View:
 
     @property
     def _since_scrape(self) -> Values:
-        return self._column("requests") - self._column("requests_at_scrape")
+        return self._column("requests") - self._column("requests_base")
 
     def take(self, by_row: NDArray[np.float64]) -> Values:
         """The candidates' part of an array by table row, which the caller keeps."""

@@ -95,12 +95,19 @@ class Frontend:
     """What of a server stands before its engine. Equal seeds and prompts give equal answers, on any server."""
 
     def __init__(
-        self, registry: ModelRegistry, settings: EngineSettings, *, seed: int, mean_output_tokens: int
+        self,
+        registry: ModelRegistry,
+        settings: EngineSettings,
+        *,
+        seed: int,
+        mean_output_tokens: int,
+        reports_cached_tokens: bool = True,
     ) -> None:
         self.registry = registry
         self._settings = settings
         self._seed = seed
         self._mean_output_tokens = mean_output_tokens
+        self._reports_cached_tokens = reports_cached_tokens
         self._request_ids = count()
 
     def generation(self, call: GenerateCall, reply_id: str, created: int) -> Generation:
@@ -121,6 +128,7 @@ class Frontend:
             block_size=self._settings.block_size,
             include_usage=call.include_usage,
             continuous_usage=call.continuous_usage,
+            reports_cached_tokens=self._reports_cached_tokens,
         )
         return Generation(tuple(requests), tuple(choices), head, call.api)
 

@@ -1,7 +1,7 @@
 """Replies of Anthropic's Messages API in the form that vLLM gives them (`entrypoints/anthropic/serving.py`).
 
 Input tokens do not include those that were read from the cache; the first event does not know them yet and tells the
-whole prompt.
+whole prompt. So does a server that reports no cached tokens.
 """
 
 from __future__ import annotations
@@ -91,6 +91,8 @@ def _event(fields: dict[str, object]) -> bytes:
 
 def _usage(head: ReplyHead, choices: Sequence[Choice], cached_tokens: Sequence[int]) -> dict[str, int]:
     usage = usage_of(choices, cached_tokens, head.block_size)
+    if not head.reports_cached_tokens:
+        return {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
     return {
         "input_tokens": usage.prompt_tokens - usage.cached_tokens,
         "output_tokens": usage.completion_tokens,

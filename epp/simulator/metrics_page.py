@@ -61,12 +61,14 @@ class MetricsPage:
     settings: EngineSettings
     epoch_offset_s: float
     """What must be added to the engine's time to get Unix seconds."""
+    shows_start_time: bool = True
+    """See PodSettings."""
 
     def render(self, metrics: EngineMetrics) -> bytes:
         """The page for a state of the engine."""
         created = metrics.started_at + self.epoch_offset_s
         lines = [
-            *_gauge("process_start_time_seconds", [({}, created)]),
+            *(_gauge("process_start_time_seconds", [({}, created)]) if self.shows_start_time else ()),
             *self._load(metrics),
             *self._counters(metrics, created),
             *self._histograms(metrics, created),

@@ -74,8 +74,10 @@ class SimPod:
             settings.engine,
             seed=settings.seed,
             mean_output_tokens=settings.mean_output_tokens,
+            reports_cached_tokens=settings.reports_cached_tokens,
         )
-        page = MetricsPage(settings.model, settings.engine, time.time() - asyncio.get_running_loop().time())
+        offset_s = time.time() - asyncio.get_running_loop().time()
+        page = MetricsPage(settings.model, settings.engine, offset_s, settings.shows_start_time)
         server = PodServer(frontend, driver, page, self._faults, seed=settings.seed)
         runner = web.AppRunner(
             server.application(), access_log=None, handler_cancellation=True, shutdown_timeout=_DRAIN_S

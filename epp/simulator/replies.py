@@ -45,6 +45,8 @@ class ReplyHead:
     block_size: int
     include_usage: bool = False
     continuous_usage: bool = False
+    reports_cached_tokens: bool = True
+    """Usage has details of the prompt; else they are null, and missing in streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,8 @@ class _OpenAIStream:
         details = {"cached_tokens": usage.cached_tokens}
         if self._form.created_cache_tokens:
             details["created_cache_tokens"] = usage.created_cache_tokens
-        encoded = msgspec.json.encode(_counts(usage) | {"prompt_tokens_details": details})
+        shown = {"prompt_tokens_details": details} if self._head.reports_cached_tokens else {}
+        encoded = msgspec.json.encode(_counts(usage) | shown)
         return self._start + b'],"usage":' + encoded + self._fingerprint + b"}\n\n" + _DONE
 
     def error(self, error: ApiError) -> bytes:
@@ -210,7 +213,7 @@ def chat_reply(head: ReplyHead, choices: Sequence[Choice], cached_tokens: Sequen
     return msgspec.json.encode(
         {
             **_top(head, "chat.completion", [_chat_choice(choice) for choice in choices]),
-            "usage": _whole_usage(usage, usage.created_cache_tokens),
+            "usage": _whole_usage(head, usage, usage.created_cache_tokens),
             **dict.fromkeys(("prompt_logprobs", "prompt_token_ids", "prompt_text")),
             **dict.fromkeys(("kv_transfer_params", "ec_transfer_params", "metrics")),
         }
@@ -223,7 +226,7 @@ def completion_reply(head: ReplyHead, choices: Sequence[Choice], cached_tokens: 
     return msgspec.json.encode(
         {
             **_top(head, "text_completion", [_completion_choice(choice) for choice in choices]),
-            "usage": _whole_usage(usage, None),
+            "usage": _whole_usage(head, usage, None),
             **dict.fromkeys(("kv_transfer_params", "ec_transfer_params", "metrics")),
         }
     )
@@ -270,10 +273,11 @@ def _counts(usage: ReplyUsage) -> dict[str, object]:
     }
 
 
-def _whole_usage(usage: ReplyUsage, created_cache_tokens: int | None) -> dict[str, object]:
+def _whole_usage(head: ReplyHead, usage: ReplyUsage, created_cache_tokens: int | None) -> dict[str, object]:
     details = {
         "cached_tokens": usage.cached_tokens,
         "created_cache_tokens": created_cache_tokens,
         "multimodal_tokens": None,
     }
-    return {**_counts(usage), "prompt_tokens_details": details, "completion_tokens_details": None}
+    shown = details if head.reports_cached_tokens else None
+    return {**_counts(usage), "prompt_tokens_details": shown, "completion_tokens_details": None}

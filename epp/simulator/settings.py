@@ -34,6 +34,10 @@ class PodSettings:
     """Chooses the generated texts. Pods with equal seeds answer alike, as replicas of one model do."""
     mean_output_tokens: int = 128
     """Mean length of an answer for which the client sets no limit."""
+    shows_start_time: bool = True
+    """The metrics page has `process_start_time_seconds`. vLLM's has not with several processes or its Rust frontend."""
+    reports_cached_tokens: bool = True
+    """Replies tell how much of the prompt was cached, as vLLM's do with `--enable-prompt-tokens-details` only."""
 
     def __post_init__(self) -> None:
         ip_address(self.host)

@@ -1,4 +1,4 @@
-"""The bearer token that requests carry: a value, or a file that is read again when it changes.
+"""The bearer token that requests carry, from a file that is read again when it changes.
 
 Reads the file itself: a small local file, looked at once a second at most.
 """
@@ -26,9 +26,10 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 class BearerToken:
     """Makes the `Authorization` header. A file that cannot be used leaves the last token in force."""
 
-    def __init__(self, value: str = "", file: Path | None = None) -> None:
+    def __init__(self, file: Path | None) -> None:
+        """None: there is no token."""
         self._file = file
-        self._headers = _headers_of(value) if value else _NONE
+        self._headers = _NONE
         self._look_at = float("-inf")
         self._seen: tuple[int, ...] = ()
         self._complained = False
@@ -46,7 +47,7 @@ class BearerToken:
             seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
             if seen == self._seen:
                 return
-            self._headers = _headers_of(read_token(file))
+            self._headers = MappingProxyType({"Authorization": f"Bearer {read_token(file)}"})
             self._seen = seen
             self._complained = False
         except (OSError, ValueError) as error:
@@ -57,13 +58,9 @@ class BearerToken:
 
 
 def read_token(file: Path) -> str:
-    """The token in a file, without white space around it. Raises OSError or ValueError."""
+    """The token in a file, without white space around it. Raises OSError, or ValueError when it can be no token."""
     with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:  # noqa: PTH123 - a pipe must not block
-        return opened.read(MAX_TOKEN_BYTES + 1).decode("ascii", "strict").strip()
-
-
-def _headers_of(token: str) -> Mapping[str, str]:
-    """Raises ValueError when the token cannot stand in a header."""
-    if not token or len(token) > MAX_TOKEN_BYTES or not (token.isascii() and token.isprintable()):
+        token = opened.read(MAX_TOKEN_BYTES + 1).decode("ascii", "strict").strip()
+    if not token or len(token) > MAX_TOKEN_BYTES or not token.isprintable():
         raise ValueError(f"a token must be 1 to {MAX_TOKEN_BYTES} printable ASCII characters")
-    return MappingProxyType({"Authorization": f"Bearer {token}"})
+    return token

@@ -253,6 +253,18 @@ PROBE_FAILURES = _gauge(
     "Failures in a row of what the endpoint is asked: metrics, health, models.",
     (*_ENDPOINT, "probe"),
 )
+PROBE_ERRORS = _counter(
+    "epp_endpoint_probe_errors_total",
+    "requests",
+    "Failures of what the endpoint is asked: metrics, health, models.",
+    (*_ENDPOINT, "probe"),
+)
+POLL_ERRORS = _counter(
+    "llm_d_epp_datalayer_poll_errors_total",
+    "requests",
+    "Those of all endpoints, by the Go picker's name of what asks; `health-probe` is ours.",
+    (*_POOL, "source_type"),
+)
 USABLE = _gauge("epp_endpoint_usable", "0 or 1", "Whether new requests should go there.", _ENDPOINT)
 STATE = _gauge(
     "epp_endpoint_state", "1", "The endpoint's state, which is the reason of not usable.", (*_ENDPOINT, "state")
@@ -269,9 +281,10 @@ CACHE_TRUST = _gauge(
 REPLIES = _counter(
     "epp_upstream_replies_total",
     "requests",
-    "Placed requests that are over, by the class of the reply's status (none: no reply was seen) and by what they say "
-    "about the endpoint: good, failed, busy, unknown (client's errors, aborts, ends that were not seen).",
-    (*_ENDPOINT, "status_class", "verdict"),
+    "Placed requests that are over, by the reply's status (429, 500, 502, 503, 504, or a class such as 2xx; none: no "
+    "reply was seen) and by what they say about the endpoint: good, failed, busy, unknown (client's errors, aborts, "
+    "ends that were not seen).",
+    (*_ENDPOINT, "status", "verdict"),
 )
 
 # Streams from the proxy.
@@ -285,6 +298,13 @@ STREAMS = _counter(
     "streams",
     "Streams that are over, by gRPC code: OK, or Canceled when the client or the proxy gave up.",
     (*_POOL, "code"),
+)
+EXCHANGES = _counter(
+    "epp_exchanges_total",
+    "requests",
+    "Exchanges that are over, by how the proxy showed the bodies: duplex, buffered, buffered_partial, streamed, none; "
+    "of the reply also lean (headers and trailers only).",
+    (*_POOL, "request_mode", "reply_mode"),
 )
 EXCHANGE_ENDS = _counter("epp_exchange_ends_total", "requests", "Exchanges that are over, by cause.", (*_POOL, "cause"))
 REPLY_CHUNKS = _counter("epp_reply_chunks_total", "messages", "Chunks of replies that went through this process.")

@@ -20,6 +20,7 @@ from epp.telemetry import catalogue
 from epp.telemetry.families import Family, Page
 from epp.telemetry.lag import LagMonitor
 from epp.telemetry.metrics import EndpointCounts, RequestMetrics
+from epp.telemetry.schedule import Kind
 from epp.telemetry.scraper import EndpointStatistics
 
 __all__ = ["STATES", "BodyBudgetState", "PoolCollector", "ProcessCollector", "ReloadMetrics"]
@@ -42,6 +43,32 @@ _LEARNED: tuple[tuple[str, Family], ...] = (
     ("prefill_rate", catalogue.PREFILL_RATE),
     ("token_interval", catalogue.TOKEN_INTERVAL),
 )
+
+
+SOURCE_TYPES: Mapping[Kind, str] = {
+    Kind.METRICS: "metrics-data-source",
+    Kind.MODELS: "models-data-source",
+    Kind.HEALTH: "health-probe",
+}
+"""What the Go picker calls those that ask; it has no health probes."""
+
+
+class _PollErrors:
+    """Failures of all endpoints by kind, also of those that have left. Each endpoint's own count begins with it."""
+
+    def __init__(self) -> None:
+        self.totals: Counter[Kind] = Counter()
+        self._seen: dict[tuple[str, Kind], int] = {}
+
+    def take(self, scraping: Mapping[str, EndpointStatistics]) -> None:
+        """Adds what happened since the last call."""
+        counts = {
+            (address, kind): probe.errors for address, one in scraping.items() for kind, probe in one.probes.items()
+        }
+        for key, count in counts.items():
+            before = self._seen.get(key, 0)
+            self.totals[key[1]] += count - before if count >= before else count
+        self._seen = counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +104,7 @@ class PoolCollector:
         self._requests = requests
         self._clock = clock
         self._scraping = scraping
+        self._poll_errors = _PollErrors()
         requests.models.known = self._is_known
 
     def collect(self, page: Page) -> None:
@@ -88,6 +116,9 @@ class PoolCollector:
         self._collect_means(page)
         self._collect_health(page, endpoints)
         scraping = self._scraping()
+        self._poll_errors.take(scraping)
+        for kind, source_type in SOURCE_TYPES.items():
+            page.add(catalogue.POLL_ERRORS, (self._requests.pool, source_type), self._poll_errors.totals[kind])
         for endpoint in endpoints:
             self._collect_endpoint(page, endpoint)
             if statistics := scraping.get(endpoint.address):
@@ -162,6 +193,7 @@ class PoolCollector:
         for kind, probe in statistics.probes.items():
             labels = (self._requests.pool, endpoint.address, endpoint.name, kind.value)
             page.add(catalogue.PROBE_FAILURES, labels, probe.failures)
+            page.add(catalogue.PROBE_ERRORS, labels, probe.errors)
 
     def _collect_counts(self, page: Page, endpoint: _Endpoint, counts: EndpointCounts) -> None:
         pool = self._requests.pool

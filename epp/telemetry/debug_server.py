@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from aiohttp import web
@@ -112,13 +114,15 @@ class DebugServer:
         port: int = self._listener.sockets[0].getsockname()[1]
         return port
 
-    async def start(self) -> None:
-        """Begins to listen. Raises OSError when it cannot."""
+    async def start(self, listener: socket.socket | None = None) -> None:
+        """Begins to serve: on a socket that listens already, or where the settings say. Raises OSError."""
         await self._runner.setup()
         loop = asyncio.get_running_loop()
-        host, port = self._settings.host, self._settings.port
+        where: dict[str, Any] = {"sock": listener}
+        if listener is None:
+            where = {"host": self._settings.host, "port": self._settings.port}
         try:
-            self._listener = await loop.create_server(self._protocol, host, port, ssl=self._tls)
+            self._listener = await loop.create_server(self._protocol, ssl=self._tls, **where)
         except OSError:
             await self._runner.cleanup()
             raise

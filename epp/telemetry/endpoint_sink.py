@@ -16,8 +16,8 @@ class EndpointSink(Protocol):
         """A metrics page. `asked_at` is when the request left: what was placed since may not be on the page."""
         ...
 
-    def scrape_failed(self, address: str, now: float) -> None:
-        """A metrics page could not be had."""
+    def scrape_failed(self, address: str, *, unreadable: bool = False, now: float) -> None:
+        """A metrics page could not be had. `unreadable`: there is one, and it says nothing that is known."""
         ...
 
     def health_seen(self, address: str, *, healthy: bool, now: float) -> None:

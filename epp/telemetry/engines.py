@@ -88,6 +88,10 @@ class MetricNames:
     awake: Series | None = None
     """Gauge that is 0 while the engine sleeps."""
     start_time: Series | None = Series("process_start_time_seconds")
+    processed_tokens: tuple[Series, ...] = ()
+    """Counters of prompt and output tokens, which begin anew with the server."""
+    path: str = "/metrics"
+    """Where the page is, unless settings say otherwise."""
 
 
 def _series(text: str) -> Series:
@@ -110,12 +114,14 @@ ENGINES: Mapping[str, MetricNames] = MappingProxyType(
             ),
             lora_info=LoraInfo(_series("vllm:lora_requests_info"), running="running_lora_adapters", limit="max_lora"),
             awake=_series("vllm:engine_sleep_state{sleep_state=awake}"),
+            processed_tokens=(_series("vllm:prompt_tokens_total"), _series("vllm:generation_tokens_total")),
         ),
         "sglang": MetricNames(
             running=_series("sglang:num_running_reqs"),
             waiting=_series("sglang:num_queue_reqs"),
             kv_usage=_series("sglang:token_usage"),
             cache_info=CacheInfo(_series("sglang:cache_config_info"), block_size="page_size", blocks="num_pages"),
+            processed_tokens=(_series("sglang:prompt_tokens_total"), _series("sglang:generation_tokens_total")),
         ),
         "trtllm-serve": MetricNames(
             running=_series("trtllm_num_requests_running"),
@@ -123,6 +129,7 @@ ENGINES: Mapping[str, MetricNames] = MappingProxyType(
             kv_usage=_series("trtllm_kv_cache_utilization"),
             block_size=_series("trtllm_kv_cache_tokens_per_block"),
             blocks=_series("trtllm_kv_cache_max_blocks"),
+            path="/prometheus/metrics",
         ),
         "triton-tensorrt-llm": MetricNames(
             running=_series("nv_trt_llm_request_metrics{request_type=scheduled}"),
@@ -136,12 +143,11 @@ ENGINES: Mapping[str, MetricNames] = MappingProxyType(
 )
 """Presets by engine type.
 
-`triton` has no running requests: the Go picker takes `nv_inference_exec_count` for them, which counts executions since
-the server started and so only grows.
+`trtllm-serve` answers at /metrics, too, with statistics of iterations in JSON. `triton` has no running requests: the Go
+picker takes `nv_inference_exec_count` for them, which counts executions since the server started and so only grows.
 """
 
 DEFAULT_ENGINE = "vllm"
 
 ENGINE_LABELS = ("llm-d.ai/engine-type", "inference.networking.k8s.io/engine-type")
-"""Labels of an endpoint that name its engine type; the first that is there counts. The second is the Go picker's old
-name."""
+"""Labels of an endpoint that name its engine type. The second is the Go picker's old name."""

@@ -15,7 +15,7 @@ from yarl import URL
 from epp.telemetry.bearer_token import BearerToken
 from epp.telemetry.scrape_settings import ScrapeSettings, TlsSettings
 
-__all__ = ["FetchError", "HttpClient", "tls_context"]
+__all__ = ["FetchError", "HttpClient", "UnusableAnswerError", "tls_context"]
 
 KEEP_ALIVE_S = 75.0
 """How long an unused connection is kept. Servers close them earlier (uvicorn after 5 s), which costs one retry."""
@@ -41,13 +41,17 @@ class FetchError(Exception):
     """A request that brought no answer; the text says why."""
 
 
+class UnusableAnswerError(FetchError):
+    """There is an answer, so the server is there, but it is of no use."""
+
+
 class HttpClient:
     """Connections to all endpoints. To be used as an async context manager."""
 
     def __init__(self, settings: ScrapeSettings) -> None:
         """Raises ValueError when the TLS files cannot be used."""
         self._timeout_s = settings.timeout_s
-        self._token = BearerToken(settings.token, settings.token_file)
+        self._token = BearerToken(settings.token_file)
         self._tls = tls_context(settings.tls) if settings.scheme == "https" else None
         self._server_name = settings.tls.server_name if self._tls else None
         self._session: aiohttp.ClientSession | None = None
@@ -98,7 +102,7 @@ async def _body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         received += len(chunk)
         size = max(size, received)
     if size > max_bytes:
-        raise FetchError(f"the answer has more than {max_bytes} bytes")
+        raise UnusableAnswerError(f"the answer has more than {max_bytes} bytes")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
-__all__ = ["MAX_PAIRS", "MAX_UNLISTED_PAIRS", "OTHER", "ModelSeries", "bounded", "status_class"]
+__all__ = ["MAX_PAIRS", "MAX_UNLISTED_PAIRS", "OTHER", "ModelSeries", "bounded", "status_label"]
 
 OTHER = "other"
 
@@ -18,12 +18,16 @@ MAX_UNLISTED_PAIRS = 200
 MAX_NAME = 256
 
 _CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+_SINGLE = frozenset({429, 500, 502, 503, 504})
+"""Statuses that have different causes: the server's limit, its fault, a proxy in between, its being busy or slow."""
 
 S = TypeVar("S")
 
 
-def status_class(status: int) -> str:
-    """`2xx` and the like; `none` for what is no HTTP status."""
+def status_label(status: int) -> str:
+    """`2xx` and the like, `503` for the few that are told apart; `none` for what is no HTTP status."""
+    if status in _SINGLE:
+        return str(status)
     return _CLASSES[status // 100] if 100 <= status < 600 else "none"
 
 

@@ -39,10 +39,16 @@ class RequestLog:
             decision_us=round(1e6 * (phases.parse_s + phases.prepare_s + phases.schedule_s + phases.charge_s)),
         )
 
-    def rejected(self, reason: Reason, model: str, size_bytes: int) -> None:
+    def rejected(self, reason: Reason, model: str, size_bytes: int, request_id: str) -> None:
         """A request was refused."""
         if self._logger.isEnabledFor(logging.DEBUG):
-            fields = {"pool": self._pool, "reason": reason.value, "model": model, "size_bytes": size_bytes}
+            fields = {
+                "pool": self._pool,
+                "request_id": request_id,
+                "reason": reason.value,
+                "model": model,
+                "size_bytes": size_bytes,
+            }
             self._logger.debug("request refused", extra=fields)
 
     def finished(self, record: DecisionRecord, outcome: Outcome) -> None:
@@ -90,7 +96,9 @@ class StreamLog:
     def began(self) -> None:
         """Nothing to say."""
 
-    def ended(self, cause: EndCause, duration_s: float, reply_chunks: int) -> None:
+    def ended(
+        self, cause: EndCause, duration_s: float, reply_chunks: int, *, request_mode: str, reply_mode: str
+    ) -> None:
         """Nothing to say: the request's own end tells more."""
 
     def proxy_fault(self, error: Exception) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "Level",
     "LogControl",
     "LogSettings",
+    "is_secret",
     "level_of_verbosity",
     "parse_level",
     "start_logging",
@@ -40,7 +41,7 @@ MAX_ITEMS = 64
 MAX_DEPTH = 4
 
 _HIDDEN = "[hidden]"
-_SECRET_NAME = re.compile(r"authorization|cookie|token$|secret|password|api[-_]?key|credential", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"authorization|token$|secret|password|api[-_]?key|credential", re.IGNORECASE)
 """`token$` and not `tokens`: numbers of tokens are what we log most."""
 
 _SECRET_TEXT = re.compile(r"(?i)\b(bearer|authorization:\s*basic)\s+[^\s,;\"']{4,}")
@@ -127,13 +128,14 @@ class ConsoleFormatter(logging.Formatter):
 
 
 class LogControl:
-    """Logging as it was started; its level can be changed while the process runs."""
+    """Logging as it was started; its level and its form can be changed while the process runs."""
 
-    def __init__(self, handler: logging.Handler, logger: logging.Logger, level: Level) -> None:
+    def __init__(self, handler: logging.StreamHandler[TextIO], logger: logging.Logger, settings: LogSettings) -> None:
         self._handler = handler
         self._logger = logger
-        self._level = level
-        self.set_level(level)
+        self._level = settings.level
+        self.set_level(settings.level)
+        self.set_encoder(settings.encoder)
 
     @property
     def level(self) -> Level:
@@ -145,6 +147,11 @@ class LogControl:
         self._level = level
         self._logger.setLevel(level)
 
+    def set_encoder(self, encoder: Encoder | None) -> None:
+        """Takes effect at once. None: for people when the stream is a terminal, else JSON."""
+        encoder = encoder or (Encoder.CONSOLE if self._handler.stream.isatty() else Encoder.JSON)
+        self._handler.setFormatter(JsonFormatter() if encoder is Encoder.JSON else ConsoleFormatter())
+
     def stop(self) -> None:
         """Takes the handler away again."""
         logging.getLogger().removeHandler(self._handler)
@@ -154,11 +161,15 @@ class LogControl:
 
 def start_logging(settings: LogSettings, stream: TextIO) -> LogControl:
     """Writes all records of the process to the stream, ours from the given level on. To be called once."""
-    encoder = settings.encoder or (Encoder.CONSOLE if stream.isatty() else Encoder.JSON)
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter() if encoder is Encoder.JSON else ConsoleFormatter())
+    control = LogControl(handler, logging.getLogger("epp"), settings)
     logging.getLogger().addHandler(handler)
-    return LogControl(handler, logging.getLogger("epp"), settings.level)
+    return control
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of a field, or of a key of the configuration, could be a secret by its name."""
+    return bool(_SECRET_NAME.search(name))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
@@ -169,7 +180,8 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 def _clean(name: str, value: object, depth: int) -> object:
     """A value of plain JSON, bounded and without secrets."""
-    if _SECRET_NAME.search(name) and value is not None and not isinstance(value, (bool, int, float)):
+    hidden = is_secret(name) or "cookie" in name.lower()
+    if hidden and value is not None and not isinstance(value, (bool, int, float)):
         return _HIDDEN
     match value:
         case None | bool() | int():

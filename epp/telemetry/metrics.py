@@ -19,7 +19,7 @@ from epp.router import STATUS, DecisionRecord, Phases, Reason
 from epp.scheduling import Outcome
 from epp.telemetry import catalogue
 from epp.telemetry.families import Histogram, Page
-from epp.telemetry.labels import MAX_PAIRS, MAX_UNLISTED_PAIRS, OTHER, ModelSeries, bounded, status_class
+from epp.telemetry.labels import MAX_PAIRS, MAX_UNLISTED_PAIRS, OTHER, ModelSeries, bounded, status_label
 
 __all__ = ["EndpointCounts", "RequestMetrics"]
 
@@ -138,7 +138,7 @@ class EndpointCounts:
         self.placed: dict[str, int] = {}
         """By target model."""
         self.replies: Counter[tuple[str, str]] = Counter()
-        """By class of status and verdict."""
+        """By status and verdict."""
 
 
 class _Decisions:
@@ -216,8 +216,8 @@ class RequestMetrics:
         except KeyError:
             self._first_attempt(first.address, model.target)
 
-    def rejected(self, reason: Reason, model: str, size_bytes: int) -> None:  # noqa: ARG002 - the interface's
-        """A request was refused."""
+    def rejected(self, reason: Reason, model: str, size_bytes: int, request_id: str) -> None:  # noqa: ARG002
+        """A request was refused. How large it was and its id are not counted."""
         label = bounded(self._refused, self.models.label(model), MAX_PAIRS)
         self._rejections[reason] += 1
         self._refused.setdefault(label, Counter())[ERROR_CODES[STATUS[reason]]] += 1
@@ -232,7 +232,7 @@ class RequestMetrics:
         model.ended(outcome)
         placement = record.decision.placements[0]
         counts = self._endpoint(record.served or placement.address)
-        counts.replies[(status_class(outcome.status), outcome.verdict.value)] += 1
+        counts.replies[(status_label(outcome.status), outcome.verdict.value)] += 1
         if outcome.cached_tokens is not None and not record.served:
             self._predicted_tokens += placement.matched_tokens
             self._observed_tokens += outcome.cached_tokens

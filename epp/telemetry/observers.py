@@ -26,8 +26,10 @@ class StreamObserver(Protocol):
         """A stream was opened."""
         ...
 
-    def ended(self, cause: EndCause, duration_s: float, reply_chunks: int) -> None:
-        """A stream is over."""
+    def ended(
+        self, cause: EndCause, duration_s: float, reply_chunks: int, *, request_mode: str, reply_mode: str
+    ) -> None:
+        """A stream is over. The modes say how the proxy showed the bodies."""
         ...
 
     def proxy_fault(self, error: Exception) -> None:
@@ -73,11 +75,11 @@ class RouterObservers:
             except Exception as error:
                 self._failed(observer, error)
 
-    def rejected(self, reason: Reason, model: str, size_bytes: int) -> None:
+    def rejected(self, reason: Reason, model: str, size_bytes: int, request_id: str) -> None:
         """A request was refused."""
         for observer in self._observers:
             try:
-                observer.rejected(reason, model, size_bytes)
+                observer.rejected(reason, model, size_bytes, request_id)
             except Exception as error:
                 self._failed(observer, error)
 
@@ -121,11 +123,13 @@ class StreamObservers:
             except Exception as error:
                 self._failed(observer, error)
 
-    def ended(self, cause: EndCause, duration_s: float, reply_chunks: int) -> None:
+    def ended(
+        self, cause: EndCause, duration_s: float, reply_chunks: int, *, request_mode: str, reply_mode: str
+    ) -> None:
         """A stream is over."""
         for observer in self._observers:
             try:
-                observer.ended(cause, duration_s, reply_chunks)
+                observer.ended(cause, duration_s, reply_chunks, request_mode=request_mode, reply_mode=reply_mode)
             except Exception as error:
                 self._failed(observer, error)
 

@@ -88,7 +88,7 @@ class RequestTraces:
         took = phases.parse_s + phases.prepare_s + phases.schedule_s + phases.charge_s
         decision.end(end_time=_ns(began + took))
 
-    def rejected(self, reason: Reason, model: str, size_bytes: int) -> None:
+    def rejected(self, reason: Reason, model: str, size_bytes: int, request_id: str) -> None:
         """Refused requests have no span."""
 
     def finished(self, record: DecisionRecord, outcome: Outcome) -> None:

@@ -11,6 +11,7 @@ sense (not a number, negative, infinite) counts as not said.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import islice
 from math import isfinite
 
@@ -21,9 +22,6 @@ __all__ = ["parse_page"]
 
 MAX_SERIES = 1024
 """Series of one family that are read: a server has some per engine and model."""
-
-MAX_ADAPTER_SETS = 65_536
-"""Label sets of `lora_requests_info`: vLLM never forgets one, and each order of the same adapters is another."""
 
 MAX_LINE_BYTES = 16_384
 """vLLM's longest, cache_config_info, has 1.2 KB."""
@@ -62,6 +60,7 @@ def parse_page(page: bytes, names: MetricNames) -> Scrape:
     waiting = reader.sum(names.waiting)
     asleep = 0.0 in reader.values(names.awake)
     usage = reader.matching(names.kv_usage)
+    processed = [total for series in names.processed_tokens if (total := reader.sum(series)) is not None]
     max_loras, adapters = _lora(reader, names.lora_info)
     capacity = _Capacity(reader, names)
     return Scrape(
@@ -74,6 +73,7 @@ def parse_page(page: bytes, names: MetricNames) -> Scrape:
         adapters=adapters,
         asleep=asleep,
         start_time=start_time,
+        processed_tokens=sum(processed) if processed else None,
     )
 
 
@@ -118,6 +118,20 @@ class _Page:
                 found.append(sample)
             start = end + 1 or -1
         return found
+
+    def largest(self, name: str) -> bytes | None:
+        """Labels of the sample with the largest value; None when there is none. Takes 0.3 us for each sample."""
+        key = name.encode()
+        start = self._first(key)
+        if start < 0:
+            return None
+        end = _lines_of(key).match(self._page, start).end()  # type: ignore[union-attr]  # it matches the first line
+        newest, newest_at = None, -1.0
+        for labels, value in _gauges_of(key).findall(self._page, start, end):
+            at = _number(value)
+            if at is not None and at > newest_at:
+                newest, newest_at = labels, at
+        return newest
 
     def _first(self, key: bytes) -> int:
         """Where the first line begins that has the key for its name; -1 if none."""
@@ -199,16 +213,24 @@ def _lora(reader: _Page, info: LoraInfo | None) -> tuple[int | None, frozenset[s
     """
     if info is None:
         return None, None
-    newest, newest_at = b"", -1.0
-    for text, value in reader.samples(info.series.name, MAX_ADAPTER_SETS):
-        at = _number(value)
-        if at is not None and at > newest_at:
-            newest, newest_at = text, at
-    if newest_at < 0.0:
+    newest = reader.largest(info.series.name)
+    if newest is None:
         return None, None
     listed = _text(_label(newest, info.running)).split(",", MAX_ADAPTERS)[:MAX_ADAPTERS]
     adapters = (name.strip() for name in listed)
     return _whole(_label(newest, info.limit)), frozenset(name for name in adapters if 0 < len(name) <= MAX_ADAPTER_NAME)
+
+
+@lru_cache(64)
+def _lines_of(key: bytes) -> re.Pattern[bytes]:
+    """Lines of a family that follow one another."""
+    return re.compile(rb"(?:%b[{ \t][^\n]*+(?:\n|\Z))++" % re.escape(key))
+
+
+@lru_cache(64)
+def _gauges_of(key: bytes) -> re.Pattern[bytes]:
+    """Labels and value of a gauge's lines. Gauges have no exemplars, so the last brace closes the labels."""
+    return re.compile(rb"^%b\{([^\n]*)\}[ \t]++([^\s#]++)" % re.escape(key), re.MULTILINE)
 
 
 def _begins(page: bytes, key: bytes, start: int) -> bool:

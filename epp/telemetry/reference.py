@@ -20,7 +20,10 @@ This page is made from the code: `python -m epp.telemetry.reference > docs/metri
 - `llm_d_epp_*` are the Go picker's names with its meaning, so that its dashboards work. Its older names
   (`inference_objective_*`, `inference_pool_*`, ...) are not written a second time.
 - `epp_*` are our own. `process_*` and `python_gc_*` come from `prometheus_client`.
-- Metrics of the Go picker that are not in the first table are not written.
+- Metrics of the Go picker that are not in the first table are not written. One that may be missed is the duration of
+  single plugins: two more looks at the clock for each of them would cost more than some of them do. What all of them
+  take together is `epp_decision_phase_duration_seconds` with the phase `schedule`, and a plugin that takes too long is
+  counted and logged (`epp_plugin_slow_calls_total`).
 - Every metric of a pool carries `inference_pool`; metrics of the process as a whole do not.
 - Left out are labels of the Go picker that would have one constant value here: `fairness_id`, `priority`,
   `plugin_name`, `plugin_type`, `producer_name`, `model_rewrite_name`. Its dashboards sum over them.

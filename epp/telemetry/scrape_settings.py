@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from epp.telemetry.engines import DEFAULT_ENGINE, ENGINES, MetricNames
+from epp.telemetry.engines import DEFAULT_ENGINE, ENGINE_LABELS, ENGINES, MetricNames
 
 __all__ = ["ScrapeSettings", "TlsSettings"]
 
@@ -44,7 +44,8 @@ class ScrapeSettings:
     max_backoff_s: float = 10.0
     """Longest wait between metrics pages of an endpoint that fails again and again."""
     scheme: str = "http"
-    metrics_path: str = "/metrics"
+    metrics_path: str = ""
+    """Of all metrics pages. Empty: where each kind of server has it."""
     metrics_port: int | None = None
     """Port of all metrics pages, where discovery gives no other; None: the endpoint's own."""
     health_path: str = "/health"
@@ -55,13 +56,13 @@ class ScrapeSettings:
     """Of a metrics page; a larger one is an error. vLLM's has 78 KB, and grows with each set of adapters seen."""
     max_models_bytes: int = 4 * _MIB
     engine: str = DEFAULT_ENGINE
-    """Engine type of endpoints that have no label for it, see `ENGINE_LABELS`."""
+    """Engine type of endpoints that have no label for it."""
+    engine_labels: tuple[str, ...] = ENGINE_LABELS
+    """Labels of an endpoint that name its engine type; the first that is there counts."""
     engines: Mapping[str, MetricNames] = field(default_factory=lambda: ENGINES, hash=False)
     """Metric names by engine type."""
-    token: str = field(default="", repr=False)
-    """Sent as bearer token with each request; vLLM's `--api-key`."""
     token_file: Path | None = None
-    """Holds the token instead; read again when it changes."""
+    """Holds a bearer token for each request, vLLM's `--api-key`; read again when it changes."""
     tls: TlsSettings = TlsSettings()
     max_requests: int = 512
     """Requests under way at a time. Each endpoint keeps a connection or two open besides."""
@@ -73,15 +74,12 @@ class ScrapeSettings:
             _within(name, getattr(self, name), 1, 2**30)
         if self.metrics_port is not None:
             _within("metrics_port", self.metrics_port, 1, 65_535)
-        _path("metrics_path", self.metrics_path)
-        for name in ("health_path", "models_path"):
+        for name in ("metrics_path", "health_path", "models_path"):
             _path(name, getattr(self, name) or "/")
         if self.scheme not in ("http", "https"):
             raise ValueError(f"scheme is {self.scheme!r}: it must be http or https")
         if self.engine not in self.engines:
             raise ValueError(f"engine is {self.engine!r}: known are {', '.join(self.engines)}")
-        if self.token and self.token_file:
-            raise ValueError("token and token_file are both given: choose one")
 
 
 def _within(name: str, value: float, least: float, most: float) -> None:

@@ -3,8 +3,9 @@
 
 `Schedule` decides when, `parse_page` and `parse_models` read the answers, `HttpClient` gets them; this file is the
 loop between. What an answer means:
-- metrics: 200 with a page is one; anything else is a failure;
-- health: 200 is healthy. 404, 405 and 501 tell that there is no such probe, which is no sign of ill health (a line in
+- metrics: 200 with a page that tells of load is one; anything else is a failure. A page that is too large, or on which
+  no metric is known, ages what was known of the load, and does not count against the server: it is there;
+- health: 2xx is healthy. 404, 405 and 501 tell that there is no such probe, which is no sign of ill health (a line in
   the log says so once). Anything else, and no answer, is not. vLLM answers 503 when its engine is dead, while its
   metrics page stays at 200 with the last values;
 - models: 200 with a list is one, another 4xx means that there is none to have, anything else is a failure.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -23,8 +25,8 @@ from yarl import URL
 
 from epp.endpoints.types import EndpointSpec
 from epp.telemetry.endpoint_sink import EndpointSink
-from epp.telemetry.engines import ENGINE_LABELS, MetricNames
-from epp.telemetry.http_client import FetchError, HttpClient
+from epp.telemetry.engines import MetricNames
+from epp.telemetry.http_client import FetchError, HttpClient, UnusableAnswerError
 from epp.telemetry.model_list import ModelListError, parse_models
 from epp.telemetry.pages import parse_page
 from epp.telemetry.schedule import PATIENCE, Kind, Probe, Schedule
@@ -48,6 +50,8 @@ class ProbeStatistics:
     next_at: float
     last_error: str
     """Of the last failure, also when it is over."""
+    errors: int = 0
+    """All failures of this endpoint, so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,11 @@ class _Endpoint:
 
     spec: EndpointSpec
     urls: Mapping[Kind, URL]
+    engine: str
     names: MetricNames
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     errors: dict[Kind, str] = field(default_factory=dict)
+    error_counts: Counter[Kind] = field(default_factory=Counter)
     start_time: float | None = None
 
 
@@ -105,7 +111,7 @@ class Scraper:
                 continue
             endpoint = self._made(spec)
             if known and (known.urls, known.names) == (endpoint.urls, endpoint.names):
-                known.spec = spec
+                known.spec, known.engine = spec, endpoint.engine
                 continue
             if known:
                 self._drop(address)
@@ -140,30 +146,32 @@ class Scraper:
         for kind in endpoint.urls:
             record = self._schedule.record(Probe(endpoint.spec.address, kind))
             if record:
-                error = endpoint.errors.get(kind, "")
-                probes[kind] = ProbeStatistics(record.last_ok_at, record.failures, record.next_at, error)
+                error, errors = endpoint.errors.get(kind, ""), endpoint.error_counts[kind]
+                probes[kind] = ProbeStatistics(record.last_ok_at, record.failures, record.next_at, error, errors)
         return EndpointStatistics(endpoint.spec, probes)
 
     def _made(self, spec: EndpointSpec) -> _Endpoint:
-        engine = next((spec.labels[label] for label in ENGINE_LABELS if label in spec.labels), self._settings.engine)
+        labels = self._settings.engine_labels
+        engine = next((spec.labels[label] for label in labels if label in spec.labels), self._settings.engine)
         if engine not in self._settings.engines:
             known = ", ".join(self._settings.engines)
             self._tell_once("engine", f"{spec.label}: engine type {engine[:80]!r} is none of {known}; default taken")
             engine = self._settings.engine
+        names = self._settings.engines[engine]
         try:
-            urls = self._urls(spec, spec.metrics_address)
+            urls = self._urls(spec, spec.metrics_address, names.path)
         except ValueError as error:
             self._tell_once("address", f"{spec.label}: metrics address is of no use: {error}; its own taken")
-            urls = self._urls(spec, "")
-        return _Endpoint(spec, urls, self._settings.engines[engine])
+            urls = self._urls(spec, "", names.path)
+        return _Endpoint(spec, urls, engine, names)
 
-    def _urls(self, spec: EndpointSpec, metrics_address: str) -> Mapping[Kind, URL]:
+    def _urls(self, spec: EndpointSpec, metrics_address: str, metrics_path: str) -> Mapping[Kind, URL]:
         settings = self._settings
         if not metrics_address:
             host, _, port = spec.address.rpartition(":")
             metrics_address = f"{host}:{settings.metrics_port or port}"
         places = {
-            Kind.METRICS: (metrics_address, settings.metrics_path),
+            Kind.METRICS: (metrics_address, settings.metrics_path or metrics_path),
             Kind.HEALTH: (spec.address, settings.health_path),
             Kind.MODELS: (spec.address, settings.models_path),
         }
@@ -221,7 +229,7 @@ class Scraper:
                 self._succeeded(endpoint, probe)
         except FetchError as error:
             if self._endpoints.get(probe.address) is endpoint:
-                self._failed(endpoint, probe, str(error))
+                self._failed(endpoint, probe, error)
 
     def _succeeded(self, endpoint: _Endpoint, probe: Probe) -> None:
         record = self._schedule.record(probe)
@@ -229,15 +237,16 @@ class Scraper:
             _LOG.info("%s: %s answered again", endpoint.spec.label, probe.kind.value)
         self._schedule.succeeded(probe, self._clock())
 
-    def _failed(self, endpoint: _Endpoint, probe: Probe, error: str) -> None:
+    def _failed(self, endpoint: _Endpoint, probe: Probe, error: FetchError) -> None:
         now = self._clock()
-        endpoint.errors[probe.kind] = error
+        endpoint.errors[probe.kind] = str(error)
+        endpoint.error_counts[probe.kind] += 1
         self._schedule.failed(probe, now)
         record = self._schedule.record(probe)
         if record and record.failures == PATIENCE:
             _LOG.warning("%s: %s failed %d times: %s", endpoint.spec.label, probe.kind.value, PATIENCE, error)
         if probe.kind is Kind.METRICS:
-            self._sink.scrape_failed(probe.address, now)
+            self._sink.scrape_failed(probe.address, unreadable=isinstance(error, UnusableAnswerError), now=now)
         elif probe.kind is Kind.HEALTH:
             self._sink.health_seen(probe.address, healthy=False, now=now)
 
@@ -245,6 +254,8 @@ class Scraper:
         if status != 200:
             raise FetchError(f"HTTP {status}")
         scrape = parse_page(page, endpoint.names)
+        if scrape.running is None and scrape.waiting is None and scrape.kv_usage is None:
+            raise UnusableAnswerError(f"no known metric: is the engine type {endpoint.engine} right?")
         now, address = self._clock(), endpoint.spec.address
         if scrape.start_time is not None:
             if endpoint.start_time not in (None, scrape.start_time):
@@ -256,7 +267,7 @@ class Scraper:
         if status in _NO_SUCH_PROBE:
             path = self._settings.health_path
             self._tell_once("health", f"{endpoint.spec.label}: HTTP {status} for {path}; taken for healthy")
-        elif status != 200:
+        elif not 200 <= status < 300:
             raise FetchError(f"HTTP {status}")
         self._sink.health_seen(endpoint.spec.address, healthy=True, now=self._clock())
 

@@ -19,6 +19,7 @@ class StreamMetrics:
         self.pool = pool
         self._open_streams = open_streams
         self._causes: Counter[EndCause] = Counter()
+        self._modes: Counter[tuple[str, str]] = Counter()
         self._duration = Histogram(catalogue.STREAM_DURATION)
         self._reply_chunks = 0
         self._proxy_faults = 0
@@ -27,9 +28,12 @@ class StreamMetrics:
     def began(self) -> None:
         """A stream was opened. Open ones are known to the transport, so nothing is counted."""
 
-    def ended(self, cause: EndCause, duration_s: float, reply_chunks: int) -> None:
+    def ended(
+        self, cause: EndCause, duration_s: float, reply_chunks: int, *, request_mode: str, reply_mode: str
+    ) -> None:
         """A stream is over."""
         self._causes[cause] += 1
+        self._modes[(request_mode, reply_mode)] += 1
         self._duration.observe(duration_s)
         self._reply_chunks += reply_chunks
 
@@ -50,6 +54,8 @@ class StreamMetrics:
         page.add(catalogue.STREAMS, (self.pool, "Canceled"), canceled)
         for cause in EndCause:
             page.add(catalogue.EXCHANGE_ENDS, (self.pool, cause.value), self._causes[cause])
+        for modes, count in self._modes.items():
+            page.add(catalogue.EXCHANGES, (self.pool, *modes), count)
         page.add(catalogue.REPLY_CHUNKS, (self.pool,), self._reply_chunks)
         page.add(catalogue.PROXY_FAULTS, (self.pool,), self._proxy_faults)
         page.add(catalogue.INTERNAL_ERRORS, (self.pool,), self._internal_errors)

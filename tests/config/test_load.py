@@ -49,6 +49,10 @@ PLUGIN = "plugins: [{type: metrics-data-source, parameters: {interval: 2s}}]\n"
         (PLUGIN + "epp: {scraping: {interval: 3s}}", {"refresh-metrics-interval": "4s"}, 4.0,
          ["f:3:62: epp.scraping.interval: '2s' has no effect: f:4:28 says '3s'",
           "f:4:28: epp.scraping.interval: '3s' has no effect: --refresh-metrics-interval says '4s'"]),
+        ("", {"refresh-metrics-interval": "10ms"}, 0.05,
+         ["--refresh-metrics-interval: 10ms is less than 50ms: 50ms is taken",
+          "--refresh-metrics-interval: epp.scraping.interval: 50ms is honoured, but each metrics page costs vLLM 5 to "
+          "18 ms"]),
         ("", {"refresh-metrics-interval": "50ms"}, 0.05,
          ["--refresh-metrics-interval: epp.scraping.interval: 50ms is honoured, but each metrics page costs vLLM 5 to "
           "18 ms"]),
@@ -139,6 +143,67 @@ def test_a_file_without_header_is_taken_with_warnings() -> None:
     assert warnings("plugins: []") == [
         "f:1:1: has no kind: taken as EndpointPickerConfig",
         "f:1:1: has no apiVersion: taken as llm-d.ai/v1alpha1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "after_s", "told"),
+    [
+        ("", {}, 2.0, []),
+        ("epp: {scraping: {interval: 5s}}", {}, 10.0, []),
+        ("epp: {scraping: {interval: 1h}}", {}, 3600.0,
+         ["f:3:1: epp.staleness.after: 1h is less than two intervals between scrapes: metrics fade before the next "
+          "page"]),
+        ("epp: {scraping: {interval: 5s}, staleness: {after: 30s}}", {}, 30.0, []),
+        ("epp: {staleness: {after: 500ms}}", {}, 0.5,
+         ["f:3:26: epp.staleness.after: 500ms is less than two intervals between scrapes: metrics fade before the next "
+          "page"]),
+        ("epp: {scraping: {interval: 3s}}", {"metrics-staleness-threshold": "0s"}, 6.0,
+         ["--metrics-staleness-threshold: 0s is less than 50ms: twice the interval between scrapes, at least 2s, is "
+          "taken"]),
+    ],
+)  # fmt: skip
+def test_when_metrics_are_old_follows_from_how_often_they_are_read(
+    text: str, flags: dict[str, str], after_s: float, told: list[str]
+) -> None:
+    assert settings(text, {**ENDPOINT, **flags}).router.pool.freshness.stale_after_s == after_s
+    assert warnings(HEADER + text, {**ENDPOINT, **flags}) == told
+
+
+@pytest.mark.parametrize("flag", ["refresh-metrics-interval", "metrics-staleness-threshold"])
+@pytest.mark.parametrize("value", ["-1s", "soon"])
+def test_a_duration_that_none_can_take_is_an_error(flag: str, value: str) -> None:
+    assert len(errors(HEADER, {**ENDPOINT, flag: value})) == 1
+
+
+OLD_FILE = """\
+apiVersion: inference.networking.x-k8s.io/v1alpha1
+kind: EndpointPickerConfig
+plugins:
+- type: kv-cache-scorer
+- type: prefix-cache-scorer
+  parameters: {hashBlockSize: 64, maxPrefixBlocksToMatch: 256, lruCapacityPerServer: 31250}
+schedulingProfiles:
+- name: default
+  plugins: [{pluginRef: kv-cache-scorer}, {pluginRef: prefix-cache-scorer, weight: 3}]
+saturationDetector: {queueDepthThreshold: 5, kvCacheUtilThreshold: 0.8, metricsStalenessThreshold: 200ms}
+"""
+
+
+def test_a_file_of_the_old_group_works_with_warnings() -> None:
+    found, told = settings_from(ENDPOINT, {}, ConfigFile(OLD_FILE.encode(), "f"))
+    assert [scorer.plugin.type_name for scorer in found.profile.scorers] == ["kv-cache-scorer", "prefix-cache-scorer"]
+    assert found.router.default_capacity_blocks == 31250 * 64 // 256
+    assert [warning.key for warning in told] == [
+        "apiVersion",
+        "plugins[0].type",
+        "plugins[1].parameters.hashBlockSize",
+        "plugins[1].parameters.maxPrefixBlocksToMatch",
+        "plugins[1].parameters.lruCapacityPerServer",
+        "saturationDetector",
+        "saturationDetector.queueDepthThreshold",
+        "saturationDetector.kvCacheUtilThreshold",
+        "saturationDetector.metricsStalenessThreshold",
     ]
 
 

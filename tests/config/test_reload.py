@@ -27,7 +27,7 @@ CHANGES = {
     "weights": (weight(3), {Part.PROFILE}),
     "guards": (loaded("epp: {plugins: {slowCalls: 9}}"), {Part.PROFILE}),
     "rewrites": (loaded("epp: {models: {rewrites: [{targets: [{model: a}]}]}}"), {Part.MODELS}),
-    "scraping": (loaded("epp: {scraping: {interval: 2s}}"), {Part.SCRAPING}),
+    "scraping": (loaded("epp: {scraping: {timeout: 2s}}"), {Part.SCRAPING}),
     "limits": (loaded("epp: {exchange: {maxBodyBytes: 1MiB}}"), {Part.EXCHANGE}),
     "logging": (loaded("epp: {logging: {verbosity: 4}}"), {Part.LOGGING}),
     "overload": (loaded("epp: {overload: {maxLag: 1s}}"), {Part.OVERLOAD}),

@@ -51,6 +51,21 @@ def test_parameters_are_closed_and_stand_alone(type_: str) -> None:
     assert schema.get("additionalProperties") is False
 
 
+def _undescribed(schema: dict[str, Any], path: str) -> list[str]:
+    """Keys without a description, at any depth."""
+    found = []
+    for key, described in schema.get("properties", {}).items():
+        found += [] if "description" in described else [f"{path}.{key}"]
+        for below in (described, described.get("items"), *described.get("anyOf", ())):
+            found += _undescribed(below, f"{path}.{key}") if isinstance(below, dict) else []
+    return found
+
+
+@pytest.mark.parametrize("type_", sorted((*BUILT_IN, *BUILT_IN_ROLES)))
+def test_every_parameter_is_described(type_: str) -> None:
+    assert _undescribed(parameters_schema(type_), type_) == []
+
+
 def test_parameters_have_defaults_and_descriptions() -> None:
     described = parameters_schema("no-hit-lru-scorer")["properties"]["lruSize"]
     assert described == {"type": "integer", "default": 1024, "description": "Endpoints that are remembered."}

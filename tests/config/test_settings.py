@@ -95,12 +95,13 @@ def test_endpoints() -> None:
 def test_scraping() -> None:
     found = settings(
         "scraping: {interval: 2s, timeout: 3s, maxBackoff: 4s, scheme: https, path: /m, port: 5, bearerTokenFile: /b, "
-        "tls: {verify: false, caFile: /ca, certFile: /c, keyFile: /k}, health: {path: '', interval: 6s}, "
-        "models: {path: /l, interval: 7s}}"
+        "tls: {verify: false, caFile: /ca, certFile: /c, keyFile: /k, serverName: vllm}, "
+        "engineLabel: kind, health: {path: '', interval: 6s}, models: {path: /l, interval: 7s}}"
     )
     assert found.scrape == ScrapeSettings(
         interval_s=2.0, timeout_s=3.0, max_backoff_s=4.0, scheme="https", metrics_path="/m", metrics_port=5,
-        token_file=Path("/b"), tls=TlsSettings(False, Path("/ca"), Path("/c"), Path("/k")),
+        token_file=Path("/b"), tls=TlsSettings(False, Path("/ca"), Path("/c"), Path("/k"), "vllm"),
+        engine_labels=("kind",),
         health_path="", health_interval_s=6.0, models_path="/l", models_interval_s=7.0,
     )  # fmt: skip
 

@@ -51,6 +51,9 @@ LAYERS: dict[str, tuple[str, Json]] = {
             "y": {"blockSize": "s", "blocks": "n"},
         }}},
     ),
+    "a label of their own": (
+        entry("core-metrics-extractor", "{engineLabelKey: kind}"), {"scraping": {"engineLabel": "kind"}},
+    ),
     "the index's capacity is in tokens": (
         entry("approx-prefix-cache-producer", "{lruCapacityPerServer: 1000, blockSizeTokens: 64}"),
         {"prefix": {"capacityTokens": 64000}},
@@ -106,10 +109,10 @@ REMARKS = {
         "f:1:87: plugins[0].parameters.blockSizeTokens: only converts lruCapacityPerServer: blocks of the index are "
         "256 bytes",
     ),
-    "a label of their own": (
-        entry("core-metrics-extractor", "{engineLabelKey: kind}"),
-        "f:1:80: plugins[0].parameters.engineLabelKey: has no effect: the label llm-d.ai/engine-type names the kind of "
-        "an endpoint",
+    "the size of the index in its old place": (
+        entry("prefix-cache-scorer", "{hashBlockSize: 64, lruCapacityPerServer: 31250}"),
+        "f:1:80: plugins[0].parameters.lruCapacityPerServer: is an old key: it is taken over as "
+        "epp.prefix.capacityTokens",
     ),
 }
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from epp.config.errors import Findings, Place
-from epp.config.yaml_document import MAX_BYTES, MAX_DEPTH, MAX_NODES, Json, Node, read_document, resolve_scalar
+from epp.config.yaml_document import LIMITS, MAX_BYTES, Json, Node, read_document, resolve_scalar
 
 
 def read(data: bytes) -> tuple[Node | None, list[str]]:
@@ -60,8 +60,8 @@ FAULTS = {
     "a: [1, 2": "f:1:1: not valid YAML: while parsing a flow sequence that begins in line 1",
     "a: b: c": "f:1:5: not valid YAML: mapping values are not allowed in this context",
     "a: 1\nb: \x07": "f:2:4: not YAML or JSON text",
-    "[" * 5000: f"f:1:{MAX_DEPTH + 2}: nested more than {MAX_DEPTH} levels deep",
-    "a: [" + "1," * MAX_NODES + "]": f"more than {MAX_NODES} values",
+    "[" * 5000: f"f:1:{LIMITS.depth + 2}: nested more than {LIMITS.depth} levels deep",
+    "a: [" + "1," * LIMITS.nodes + "]": f"more than {LIMITS.nodes} values",
     " " * (MAX_BYTES + 1): f"f:1:1: larger than {MAX_BYTES} bytes",
 }
 

@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from epp.discovery.endpoint_file import MAX_FILE_BYTES, EndpointFileError, parse_endpoint_file
@@ -80,7 +80,7 @@ def test_a_bad_entry_is_skipped_and_the_others_count(entry: str, reason: str) ->
     text = (
         f"endpoints:\n- {{name: x, address: 10.0.0.8, port: 1}}\n- {entry}\n- {{name: y, address: 10.0.0.9, port: 1}}\n"
     )
-    listed = parse_endpoint_file(text.encode(), "f", suspect_cut=True)
+    listed = parse_endpoint_file(text.encode(), "f", changing=True)
     assert [target.name for target in listed.targets] == ["x", "y"]
     (problem,) = listed.problems
     assert problem.line == 3
@@ -93,6 +93,16 @@ def test_of_two_entries_with_one_name_the_later_counts() -> None:
     listed = parse_endpoint_file(data, "f")
     assert [target.host for target in listed.targets] == ["10.0.0.2"]
     assert [(problem.line, "twice" in problem.message) for problem in listed.problems] == [(3, True)]
+
+
+def test_of_two_entries_with_one_address_the_later_counts() -> None:
+    entries = ("a, address: 10.0.0.1, port: 1", "b, address: 10.0.0.1, port: 2", "c, address: 10.0.0.1, port: 1")
+    text = "endpoints:\n" + "".join(f"- {{name: {entry}}}\n" for entry in entries)
+    listed = parse_endpoint_file(text.encode(), "f")
+    assert [target.name for target in listed.targets] == ["b", "c"]
+    (problem,) = listed.problems
+    assert problem.line == 4
+    assert problem.message == "10.0.0.1 port 1 stands twice, as 'a' and here; the later entry counts"
 
 
 def test_an_unknown_key_is_told_and_the_entry_counts() -> None:
@@ -109,8 +119,8 @@ FILES = {
     "a list": (b"- a\n", "f:1: has no key 'endpoints'"),
     "endpoints without a list": (b"endpoints:\n", "f:1: 'endpoints' must be a list"),
     "endpoints as text": (b"x: 1\nendpoints: none\n", "f:2: 'endpoints' must be a list"),
-    "not YAML": (b"endpoints:\n- {name: a\n- b\n", "f:4: .* begins in line 2, .*; write a list of endpoints"),
-    "binary": (b"\x7fELF\x02\x01\x01\x00", "f: not YAML"),
+    "not YAML": (b"endpoints:\n- {name: a\n- b\n", "f:3: .* begins in line 2, .*; write a list of endpoints"),
+    "binary": (b"\x7fELF\x02\x01\x01\x00", "f:1: not YAML"),
     "too large": (b"#" * (MAX_FILE_BYTES + 1), "f: larger than 1048576 bytes"),
     "too many entries": (b"endpoints:\n" + b"- a\n" * 10_001, "f:2: 10001 entries"),
 }
@@ -127,20 +137,54 @@ def test_many_aliases_of_one_entry_are_one_endpoint() -> None:
     assert len(parse_endpoint_file(data, "f").targets) == 1
 
 
-@given(st.integers(0, len(GOOD)), st.booleans())
-def test_a_file_cut_anywhere_gives_no_endpoint_that_it_did_not_list(cut: int, json: bool) -> None:
-    """But for a last value that may be short and whole all the same: ports and host names have good prefixes."""
-    data = (JSON if json else GOOD)[:cut]
-    try:
-        listed = parse_endpoint_file(data, "f", suspect_cut=True)
-    except EndpointFileError:
-        return
-    whole = listed.targets if data.endswith(b"\n") else listed.targets[:-1]
-    assert whole == TARGETS[: len(whole)] or data.endswith(b"\n")
-    assert len(listed.targets) <= len(TARGETS)
+CUT_SHORT = {
+    "in its last port": b"endpoints:\n- {name: a, address: a, port: 80",
+    "before the last line end": b"endpoints:\n- name: a\n  address: 10.0.0.1\n  port: 8",
+    "before a port": b"endpoints:\n- name: a\n  address: 10.0.0.1\n",
+    "with a misspelt key in all entries": GOOD.replace(b"address", b"adress"),
+    "in JSON": JSON[:-4],
+}
 
 
+@pytest.mark.parametrize("data", CUT_SHORT.values(), ids=CUT_SHORT)
+def test_what_may_be_cut_short_is_refused_while_the_file_changes(data: bytes) -> None:
+    with pytest.raises(EndpointFileError):
+        parse_endpoint_file(data, "f", changing=True)
+
+
+WHOLE = {
+    "yaml": GOOD,
+    "json": JSON,
+    "json without line end": JSON.rstrip(),
+    "json with byte order mark": "\ufeff".encode() + JSON.rstrip(),
+    "utf-16": GOOD.decode().encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
+def test_what_is_whole_is_taken_while_the_file_changes(data: bytes) -> None:
+    assert parse_endpoint_file(data, "f", changing=True).targets == TARGETS
+
+
+def test_without_changes_a_last_line_needs_no_end() -> None:
+    assert parse_endpoint_file(GOOD.rstrip(), "f").targets == TARGETS
+
+
+@pytest.mark.parametrize("start", [b"[", b"endpoints: ["])
+def test_a_file_with_too_many_values_is_refused_before_its_end(start: bytes) -> None:
+    data = start + b"a," * 500_000 + b"]"
+    with pytest.raises(EndpointFileError, match="more than 200000 values"):
+        parse_endpoint_file(data, "f")
+
+
+def test_the_largest_list_is_read() -> None:
+    labels = "labels: {llm-d.ai/role: decode, zone: a}"
+    lines = [f"- {{name: vllm-{i}, address: 10.1.{i // 256}.{i % 256}, port: 8000, {labels}}}" for i in range(10_000)]
+    assert len(parse_endpoint_file(("endpoints:\n" + "\n".join(lines)).encode(), "f").targets) == 10_000
+
+
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.booleans())
 def test_any_bytes_are_a_file_or_a_clear_refusal(data: bytes, cut: bool) -> None:
     with contextlib.suppress(EndpointFileError):
-        parse_endpoint_file(b"endpoints:\n" + data, "f", suspect_cut=cut)
+        parse_endpoint_file(b"endpoints:\n" + data, "f", changing=cut)

@@ -9,6 +9,7 @@ import pytest
 
 from epp.discovery import EndpointFileError, FileSource
 from epp.discovery import file_source as module
+from epp.discovery import file_versions as versions_module
 
 
 def listing(*hosts: str) -> str:
@@ -128,9 +129,9 @@ async def test_an_unusable_version_changes_nothing_and_the_next_is_taken(
         await published.wait_for("10.0.0.1:1", "10.0.0.2:1")
         write(path, text)
         await complaint(caplog)
-        write(path, ONE)
-        await published.wait_for("10.0.0.1:1")
-        assert [sorted(specs) for specs in published.sets] == [["10.0.0.1:1", "10.0.0.2:1"], ["10.0.0.1:1"]]
+        write(path, listing("10.0.0.2"))
+        await published.wait_for("10.0.0.2:1")
+        assert [sorted(specs) for specs in published.sets] == [["10.0.0.1:1", "10.0.0.2:1"], ["10.0.0.2:1"]]
 
 
 async def test_a_file_that_is_gone_is_told_once_and_changes_nothing(
@@ -142,10 +143,46 @@ async def test_a_file_that_is_gone_is_told_once_and_changes_nothing(
     async with running(FileSource(path, watch=True)) as published:
         await published.wait_for("10.0.0.1:1")
         path.unlink()
-        await asyncio.sleep(0.5)
+        await complaint(caplog)
+        await asyncio.sleep(2.5 * module.QUIET_S)  # looked for again and again
         assert sum("cannot be read" in message for message in caplog.messages) == 1
         path.write_text(TWO)
         await published.wait_for("10.0.0.1:1", "10.0.0.2:1")
+
+
+@pytest.mark.parametrize("label", ["a", "b"], ids=["as it was", "with other labels"])
+async def test_a_file_that_is_rewritten_line_by_line_counts_when_it_is_whole(
+    tmp_path: Path, running, label: str
+) -> None:
+    def lines(label: str, extra: int) -> list[str]:
+        entry = "- {{name: n{0}, address: 10.0.0.{0}, port: 1, labels: {{l: {1}}}}}\n"
+        return ["endpoints:\n", *(entry.format(i, label) for i in range(1, 5 + extra))]
+
+    path = tmp_path / "endpoints.yaml"
+    path.write_text("".join(lines("a", 0)))
+    async with running(FileSource(path, watch=True)) as published:
+        await published.wait_for(*(f"10.0.0.{i}:1" for i in range(1, 5)))
+        with path.open("w") as file:
+            for line in lines(label, 1):
+                file.write(line)
+                file.flush()
+                await asyncio.sleep(0.25)
+        await published.wait_for(*(f"10.0.0.{i}:1" for i in range(1, 6)))
+        assert [len(specs) for specs in published.sets] == [4, 5]
+
+
+async def test_entries_that_were_removed_at_the_end_go_when_the_file_stays_so(
+    tmp_path: Path, running, caplog, monkeypatch
+) -> None:
+    monkeypatch.setattr(versions_module, "STAYS_S", 1.0)
+    monkeypatch.setattr(module, "LOOK_INTERVAL_S", 0.1)
+    path = tmp_path / "endpoints.yaml"
+    path.write_text(TWO)
+    async with running(FileSource(path, watch=True)) as published:
+        await published.wait_for("10.0.0.1:1", "10.0.0.2:1")
+        write(path, ONE)
+        await published.wait_for("10.0.0.1:1")
+    assert sum("ends where the list in use goes on" in message for message in caplog.messages) == 1
 
 
 async def test_bad_entries_are_logged_with_their_lines_up_to_a_bound(tmp_path: Path, running, caplog) -> None:
@@ -173,7 +210,7 @@ FIRST = {
     "a pipe": (os.mkfifo, "is not a regular file"),
     "empty": (lambda path: path.touch(), "empty: write"),
     "too large": (lambda path: path.write_bytes(b"#" * (1 << 20) + b"#"), "larger than"),
-    "unparsable": (lambda path: path.write_text("a: [\n"), r"endpoints\.yaml:2: "),
+    "unparsable": (lambda path: path.write_text("a: [\n"), r"endpoints\.yaml:1: "),
 }
 
 

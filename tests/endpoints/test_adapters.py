@@ -45,8 +45,9 @@ def play(adapters: AdapterLedger, script: str) -> None:
         "a slot that frees goes to the first in the queue": ("+a +b +c +d -a", {"a": BUSY, "c": RESIDENT, "d": QUEUED}),
         "two requests of one adapter hold one slot": ("+a +a +b -a", {"a": RESIDENT, "c": BUSY}),
         "a waiting request that gives up leaves the queue": ("+a +b +c -c", {"c": BUSY}),
-        "others' adapters show in scrapes": ("=x,y", {"x": RESIDENT, "y": RESIDENT, "a": LOADABLE}),
-        "the server knows better which run": ("+a +b +c =b,c", {"c": RESIDENT, "b": RESIDENT, "a": BUSY}),
+        "others' adapters show in scrapes, and are in use": ("=x,y", {"x": RESIDENT, "y": RESIDENT, "a": BUSY}),
+        "what no longer runs can give way": ("=x,y =x", {"x": RESIDENT, "y": RESIDENT, "a": LOADABLE}),
+        "the server knows better which run": ("+a +b +c =b,c", {"c": RESIDENT, "b": RESIDENT, "a": QUEUED}),
         "more ends than beginnings": ("-a +a -a -a", {"a": RESIDENT, "b": LOADABLE}),
     }.values(),
 )

@@ -1,6 +1,7 @@
 import pytest
 
 from epp.endpoints import EndpointSpec, EndpointTable, FreshnessSettings, Scrape
+from epp.endpoints.adapters import AdapterLedger
 from epp.endpoints.freshness import Freshness
 from epp.endpoints.ledger import Ledger
 
@@ -8,7 +9,8 @@ from epp.endpoints.ledger import Ledger
 def make(count: int = 2) -> tuple[EndpointTable, Ledger, Freshness]:
     table = EndpointTable()
     table.replace([EndpointSpec(f"10.0.0.{number}:8000") for number in range(1, count + 1)], 0.0)
-    ledger = Ledger(table)
+    table.columns.usable[: table.size] = True
+    ledger = Ledger(table, AdapterLedger(table))
     return table, ledger, Freshness(table, ledger, FreshnessSettings(stale_after_s=2.0, fade_s=8.0))
 
 
@@ -58,7 +60,7 @@ def test_an_endpoint_that_was_never_scraped_counts_as_the_worst() -> None:
     freshness.fade(1.1)
     columns = table.columns
     assert (columns.running_base[2], columns.waiting_base[2], columns.kv_usage_base[2]) == (5, 7, 0.9)
-    assert columns.foreign_requests[2] == 12
+    assert columns.foreign_requests[2] == 9  # what the first carries, the most of all
 
 
 def test_where_nothing_is_scraped_nothing_fades() -> None:
@@ -74,3 +76,44 @@ def test_a_scrape_after_silence_counts_at_once() -> None:
     freshness.scraped(0, Scrape(running=1, waiting=0), 50.0, 50.1)
     freshness.fade(50.2)
     assert (table.columns.running_base[0], table.columns.waiting_base[0]) == (1, 0)
+
+
+def test_the_worst_is_what_a_fresh_endpoint_carries_now() -> None:
+    """The pages are from before a burst: who was placed on since the scrape counts."""
+    table, ledger, freshness = make()
+    freshness.scraped(0, Scrape(running=0, waiting=0), 0.0, 0.0)
+    freshness.scraped(1, Scrape(running=1, waiting=0), 19.0, 19.0)
+    for _ in range(6):
+        ledger.charge(1, 0.0, 0.0, 19.5)
+    freshness.fade(20.0)
+    assert table.columns.running_base[0] == 7
+    assert table.columns.foreign_requests[0] == 7
+
+
+def test_an_unusable_endpoint_is_no_measure() -> None:
+    table, _, freshness = make(3)
+    freshness.scraped(0, Scrape(running=0, waiting=1), 0.0, 0.0)
+    freshness.scraped(1, Scrape(running=1, waiting=3), 20.0, 20.0)
+    freshness.scraped(2, Scrape(running=1, waiting=90), 20.0, 20.0)
+    table.columns.usable[2] = False
+    freshness.fade(20.0)
+    assert table.columns.waiting_base[0] == 3
+
+
+def test_fading_never_makes_an_endpoint_look_better() -> None:
+    table, _, freshness = make()
+    freshness.scraped(0, Scrape(running=5, waiting=50, kv_usage=0.9), 0.0, 0.0)
+    freshness.scraped(1, Scrape(running=1, waiting=2, kv_usage=0.1), 20.0, 20.0)
+    freshness.fade(20.0)
+    columns = table.columns
+    assert (columns.running_base[0], columns.waiting_base[0], columns.kv_usage_base[0]) == (5, 50, 0.9)
+
+
+def test_where_all_are_stale_none_is_taken_for_worse_than_another() -> None:
+    """The metrics port of the whole pool fails: what was seen last must not freeze a preference."""
+    table, _, freshness = make()
+    freshness.scraped(0, Scrape(running=0, waiting=0), 0.0, 0.0)
+    freshness.scraped(1, Scrape(running=6, waiting=10), 0.0, 0.0)
+    freshness.fade(60.0)
+    assert table.columns.waiting_base[:2].tolist() == [5, 5]
+    assert table.columns.running_base[:2].tolist() == [3, 3]

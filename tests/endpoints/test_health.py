@@ -32,7 +32,7 @@ class Pool:
 
     def reply(self, row: int, *verdicts: Verdict) -> None:
         for verdict in verdicts:
-            self.health.replied(row, verdict, self.now)
+            self.health.replied(row, verdict, self.now, placed_at=self.now)
 
     def usable(self) -> list[int]:
         return np.flatnonzero(self.table.columns.usable).tolist()
@@ -112,7 +112,7 @@ def test_after_its_time_an_ejected_endpoint_gets_one_request_and_a_success_bring
     assert (0 in pool.usable(), pool.limit(0)) == (True, 1.0)
     pool.reply(0, GOOD)
     pool.wait(15.0)
-    assert pool.limit(0) == 10.0
+    assert pool.limit(0) == 7.5  # half of the fair part, that is the mean of 20, 20, 20 and 0
     pool.wait(15.0)
     assert pool.limit(0) == np.inf
 
@@ -150,10 +150,10 @@ def test_a_new_endpoint_starts_slowly_among_old_ones() -> None:
     pool = Pool(count=2)
     pool.table.columns.requests[:2] = 30
     pool.set(1, 2, 3)
-    assert pool.limit(2) == 1.0
-    pool.wait(10.0)
+    assert pool.limit(2) == 5.0  # a quarter of the fair part at first
+    pool.wait(15.0)
     assert pool.limit(2) == pytest.approx(10.0)
-    pool.wait(20.0)
+    pool.wait(15.0)
     assert pool.limit(2) == np.inf
 
 
@@ -161,3 +161,32 @@ def test_a_pool_of_new_endpoints_is_not_held_back() -> None:
     pool = Pool(count=0)
     pool.set(1, 2, 3)
     assert [pool.limit(row) for row in range(3)] == [np.inf] * 3
+
+
+def test_failures_of_requests_from_before_the_ejection_decide_no_trial() -> None:
+    pool = Pool()
+    pool.reply(0, FAILED, FAILED, FAILED)
+    placed_before = pool.now
+    pool.wait(10.0)
+    pool.health.replied(0, FAILED, pool.now, placed_at=placed_before)
+    assert 0 in pool.usable()
+    pool.reply(0, GOOD)
+    assert pool.health.describe(0) == "slow start"
+
+
+def test_failures_while_ejected_do_not_prolong_it() -> None:
+    pool = Pool()
+    pool.reply(0, *[FAILED] * 30)
+    pool.wait(10.0)
+    assert 0 in pool.usable()
+
+
+def test_an_endpoint_whose_scrapes_fail_can_still_be_reached() -> None:
+    pool = Pool()
+    for _ in range(3):
+        pool.health.scraped(1, ok=False, now=pool.now)
+    columns = pool.table.columns
+    assert (bool(columns.usable[1]), bool(columns.reachable[1])) == (False, True)
+    pool.health.probed(1, healthy=False, now=pool.now)
+    pool.health.probed(1, healthy=False, now=pool.now)
+    assert not columns.reachable[1]

@@ -137,12 +137,12 @@ def test_override_host_chooses_by_metadata_among_the_endpoints() -> None:
 
 
 def test_a_list_of_destinations_is_walked_by_retries_that_cost_no_prefill() -> None:
-    found = route(replace(OVERRIDE, max_destinations=3, retry_buffer_bytes=1 << 20))
+    found = route(replace(OVERRIDE, max_destinations=3))
     assert found["route"]["retry_policy"] == {
         "retry_on": "connect-failure,refused-stream,reset-before-request",
         "num_retries": 2,
     }
-    assert int(found["request_body_buffer_limit"]) == 1 << 20
+    assert int(found["request_body_buffer_limit"]) == 16 << 20
 
 
 def test_one_destination_needs_no_retry_and_holds_no_body() -> None:

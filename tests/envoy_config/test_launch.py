@@ -52,18 +52,17 @@ def test_the_end_of_a_process_is_told_with_its_last_words(end: tuple[int, list[s
 
 
 def test_the_command_names_everything_that_was_chosen() -> None:
-    launch = LaunchSettings(concurrency=3, log_level="info")
+    launch = LaunchSettings(log_level="info")
     command = command_line(Path("/bin/envoy"), Path("/t/c.yaml"), Path("/t/admin"), launch, 77)
     program = command.index("/bin/envoy")
     assert command[program - 1] == "77", "the process to end with"
     assert command[program:] == [
         *("/bin/envoy", "--config-path", "/t/c.yaml", "--admin-address-path", "/t/admin"),
-        *("--concurrency", "3", "--log-level", "info", "--disable-hot-restart"),
+        *("--concurrency", "1", "--log-level", "info", "--disable-hot-restart"),
     ]
 
 
 LAUNCH_REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "no threads": ({"concurrency": 0}, "concurrency is 0"),
     "an unknown level": ({"log_level": "loud"}, "'loud' is none of trace, debug"),
     "no time to start": ({"ready_timeout_s": 0.0}, "ready_timeout_s is 0.0"),
     "no number": ({"stop_grace_s": float("nan")}, "stop_grace_s is nan"),

@@ -156,23 +156,6 @@ async def test_what_does_not_end_when_asked_is_killed() -> None:
     assert not is_running(pid)
 
 
-async def test_the_log_goes_to_a_file_when_one_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "envoy.log"
-    path.write_text("before\n")
-    launch = replace(LAUNCH, log_path=str(path), log_level="info")
-    async with EnvoyProcess(CONFIG, launch, log=pytest.fail):
-        pass
-    before, *lines = path.read_text().splitlines()
-    assert before == "before"
-    assert any("starting main dispatch loop" in line for line in lines)
-
-
-async def test_a_log_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
-    envoy = EnvoyProcess(CONFIG, replace(LAUNCH, log_path=str(tmp_path)))
-    with pytest.raises(EnvoyError, match="log cannot be written"):
-        await envoy.start()
-
-
 def contents(temporary: Path) -> dict[str, tuple[int, str]]:
     """Mode of the folder and text of each configuration below."""
     return {

@@ -30,9 +30,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a picker port out of range": ({"picker_port": 0}, "picker port is 0"),
     "a picker that is no host": ({"picker_address": "a b"}, "neither an IP address nor a host name"),
     "a picker address with a port": ({"picker_address": "picker:9002"}, "neither an IP address nor a host name"),
-    "a time-out of nothing": ({"message_timeout_s": 0}, "message_timeout_s is 0"),
-    "a time-out that is no number": ({"idle_timeout_s": float("nan")}, "idle_timeout_s is nan"),
-    "messages larger than gRPC takes": ({"buffer_limit_bytes": 4 << 20}, "buffer_limit_bytes is 4194304"),
+    "a time-out of nothing": ({"connect_timeout_s": 0}, "connect_timeout_s is 0"),
+    "a time-out that is no number": ({"connect_timeout_s": float("nan")}, "connect_timeout_s is nan"),
     "a log path of two lines": ({"access_log": "a\nb"}, "is not a path"),
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,11 @@ from epp.envoy import (
     notes,
 )
 from epp.envoy.bootstrap import Bootstrap
+from epp.scheduling.pickers import RendezvousPicker
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "envoy"
 
-EDGE: dict[str, Any] = {"listener_address": "0.0.0.0", "reuse_port": True}
+EDGE: dict[str, Any] = {"listener_address": "0.0.0.0"}
 
 SHIPPED = {
     "original-destination": EnvoySettings(**EDGE),
@@ -33,7 +36,7 @@ SHIPPED = {
     "override-host": EnvoySettings(
         routing=Routing.OVERRIDE_HOST,
         endpoints=("127.0.0.1:8000", "127.0.0.1:8001"),
-        max_destinations=2,
+        max_destinations=RendezvousPicker().max_num_of_endpoints,
         fail_open=True,
         **EDGE,
     ),
@@ -54,7 +57,22 @@ def test_every_shipped_file_is_known_here() -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_file_is_what_is_generated_for_its_settings(name: str) -> None:
     shipped = Bootstrap.from_dict(yaml.safe_load((DEPLOY / f"{name}.yaml").read_text()))
+    assert shipped.static_resources is not None
+    listener = shipped.static_resources.listeners[0]
+    assert listener.enable_reuse_port, "an edge has a machine to itself, and a worker thread per core"
+    listener.enable_reuse_port = False
     assert shipped.to_dict() == build_bootstrap(SHIPPED[name]).to_dict()
+
+
+def test_the_shipped_file_tells_how_a_second_destination_is_had() -> None:
+    lines = (DEPLOY / "override-host.yaml").read_text().splitlines()
+    hint = next(index for index, line in enumerate(lines) if "maxNumOfEndpoints: 2" in line)
+    with_retries = [re.sub(r"# (retry_policy|request_body_buffer_limit)", r"\1", line) for line in lines[hint:]]
+    shipped = Bootstrap.from_dict(yaml.safe_load("\n".join([*lines[:hint], *with_retries])))
+    assert shipped.static_resources is not None
+    shipped.static_resources.listeners[0].enable_reuse_port = False
+    settings = replace(SHIPPED["override-host"], max_destinations=2)
+    assert shipped.to_dict() == build_bootstrap(settings).to_dict()
 
 
 @pytest.mark.envoy

@@ -7,8 +7,9 @@ expects next, and at the end it checks that nothing more came.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 import grpc
 
@@ -20,7 +21,9 @@ from epp.extproc.server import ExtProcService, NullTransportObserver, channel_op
 from epp.protocol import EXT_PROC_SERVICE
 from tests.extproc.transcript import Proxy, check_bytes, decision, describe, describe_event, lines_of
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
+
+T = TypeVar("T")
 
 
 class ScriptedRouter:
@@ -61,28 +64,42 @@ class Faults(NullTransportObserver):
         self.seen.put_nowait(str(error))
 
 
-async def play_over_socket(script: str, *, early: bool = False) -> str:
-    """The transcript as it comes out of a real server. `early`: the router answers within `submit`, not later."""
-    router, faults, budget = ScriptedRouter(), Faults(), BodyBudget(1 << 30)
-    service = ExtProcService(
-        router,  # type: ignore[arg-type]
-        ExchangeSettings(),
-        budget,
-        clock=asyncio.get_running_loop().time,
-        observer=faults,
-    )
-    server = grpc.aio.server(options=channel_options(1 << 20))
+@asynccontextmanager
+async def serving(service: ExtProcService) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to a server of that service. Leaving it checks that nothing is left of any stream."""
+    server = grpc.aio.server(options=channel_options())
     server.add_generic_rpc_handlers(service.handlers())
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            call = channel.stream_stream(f"/{EXT_PROC_SERVICE}/Process")()
-            out = await _converse(call, script, router, faults, service, early=early)
-        assert (service.open_streams, budget.held_bytes, service.waiting) == (0, 0, {})
-        return out
+            yield channel
+        assert (service.open_streams, service.budget.held_bytes, service.waiting) == (0, 0, {})
     finally:
         await server.stop(None)
+
+
+def open_stream(channel: grpc.aio.Channel) -> grpc.aio.StreamStreamCall:
+    return channel.stream_stream(f"/{EXT_PROC_SERVICE}/Process")()
+
+
+async def soon(waiting: Awaitable[T]) -> T:
+    """What is awaited; it must come within reason."""
+    return await asyncio.wait_for(waiting, PATIENCE_S)
+
+
+async def play_over_socket(script: str, *, early: bool = False) -> str:
+    """The transcript as it comes out of a real server. `early`: the router answers within `submit`, not later."""
+    router, faults = ScriptedRouter(), Faults()
+    service = ExtProcService(
+        router,  # type: ignore[arg-type]
+        ExchangeSettings(),
+        BodyBudget(1 << 30),
+        clock=asyncio.get_running_loop().time,
+        observer=faults,
+    )
+    async with serving(service) as channel:
+        return await _converse(open_stream(channel), script, router, faults, service, early=early)
 
 
 async def _converse(
@@ -97,9 +114,6 @@ async def _converse(
     proxy, out, lines = Proxy(), [], lines_of(script)
     decisions = [decision(line[2:].split()) for line in lines if line[0] == "=" and not line.startswith("= reply")]
     router.early = decisions[0] if early and decisions else None
-
-    async def wait_for(source: Callable) -> object:  # type: ignore[type-arg]
-        return await asyncio.wait_for(source(), PATIENCE_S)
 
     async def read() -> str:
         response = wire.ProcessingResponse.FromString(await call.read())
@@ -123,17 +137,17 @@ async def _converse(
                 if not early:
                     service.deliver([Answer(router.asked, decision(words))])
             case "<":
-                said = f"< {await wait_for(read)}"
+                said = f"< {await soon(read())}"
             case "!":
-                said = f"! {await wait_for(router.events.get)}"
+                said = f"! {await soon(router.events.get())}"
             case "x":
-                said = f"x {await wait_for(faults.seen.get)}"
+                said = f"x {await soon(faults.seen.get())}"
             case "-":
-                assert await wait_for(call.read) is grpc.aio.EOF, "the server closes the stream"
+                assert await soon(call.read()) is grpc.aio.EOF, "the server closes the stream"
                 assert await call.code() is grpc.StatusCode.OK
                 over = True
             case ".":
-                said = f". {await wait_for(router.ends.get)}"
+                said = f". {await soon(router.ends.get())}"
         out.append(said)
     assert over
     assert (router.events.empty(), router.ends.empty(), faults.seen.empty()) == (True, True, True)

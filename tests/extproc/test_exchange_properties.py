@@ -1,4 +1,4 @@
-"""Arbitrary message orders and chunkings: bytes in equal bytes out, at most one pick, exactly one end."""
+"""Arbitrary message orders and chunkings: bytes in equal bytes out, at most one pick, exactly one release."""
 
 from itertools import pairwise
 
@@ -6,31 +6,75 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from epp.exchange import BodyState, EndCause, Pick, Rejection, ReplyEnd, ReplyHeaders, RequestReady
+from epp.exchange import (
+    BodyState,
+    EndCause,
+    ExchangeId,
+    Pick,
+    Rejection,
+    ReplyEnd,
+    ReplyEvent,
+    ReplyHeaders,
+    RequestReady,
+)
 from epp.extproc import wire_pb2 as wire
 from epp.extproc.budget import BodyBudget
 from epp.extproc.exchange import Exchange, ExchangeSettings, ProxyProtocolError
+from epp.router import DecisionRecord, NullObserver, Phases
+from epp.scheduling import Outcome
 from tests.extproc.transcript import Proxy
+from tests.router.desk import Desk
 
 modes = st.sampled_from(["duplex", "buffered", "partial", "streamed", "none"])
-DUPLEX_ORDER = {"request_headers": 0, "request_body": 1, "request_trailers": 2}
+ORDER = {
+    "request": ("request_headers", "request_body", "request_trailers"),
+    "reply": ("response_headers", "response_body", "response_trailers"),
+}
+NAME = ExchangeId(1)
+LONGER_THAN_ANY_CHARGE_S = 3 * 3600.0
+
+
+class Books(NullObserver):
+    """Counts placements and their ends."""
+
+    placements = ends = 0
+
+    def placed(self, record: DecisionRecord, phases: Phases) -> None:
+        self.placements += 1
+
+    def finished(self, record: DecisionRecord, outcome: Outcome) -> None:
+        self.ends += 1
 
 
 class ExchangeMachine(RuleBasedStateMachine):
-    """A proxy and a router that do whatever they like, in any order."""
+    """A proxy that does whatever it likes in any order, and a router whose answers come when they come."""
 
-    @initialize(request=modes, reply=modes, declared=st.booleans(), limit=st.sampled_from([50, 1 << 20]))
-    def start(self, request: str, reply: str, declared: bool, limit: int) -> None:
+    @initialize(
+        request=modes,
+        reply=modes,
+        declared=st.booleans(),
+        limit=st.sampled_from([50, 1 << 20]),
+        close=st.booleans(),
+        reply_phase=st.booleans(),
+        hurried=st.booleans(),
+    )
+    def start(
+        self, request: str, reply: str, declared: bool, limit: int, close: bool, reply_phase: bool, hurried: bool
+    ) -> None:
         self.budget = BodyBudget(1 << 20)
-        self.exchange = Exchange(ExchangeSettings(max_body_bytes=limit), self.budget)
+        settings = ExchangeSettings(max_body_bytes=limit, close_after_pick=close, reply_phase=reply_phase)
+        self.exchange = Exchange(settings, self.budget, hurried=hurried)
+        self.books = Books()
+        self.desk = Desk(2, observer=self.books)
         self.modes = f"{request}/{reply}" if declared else ""
         self.request_mode = request if declared else "duplex"
         self.reply_mode = reply if declared else "duplex"
         self.proxy = Proxy()
         self.ready: list[RequestReady] = []
+        self.outcome: Pick | Rejection | None = None
         self.picks = self.reply_ends = self.immediate = 0
         self.reply_began = False
-        self.order: list[str] = []
+        self.order: dict[str, list[str]] = {"request": [], "reply": []}
 
     def feed(self, words: str) -> None:
         try:
@@ -46,11 +90,17 @@ class ExchangeMachine(RuleBasedStateMachine):
                 case RequestReady():
                     self.ready.append(step)
                     assert len(self.ready) == 1
+                    (answer,) = self.desk.router.submit(NAME, step, self.desk.now)
+                    self.outcome = answer.outcome
                 case ReplyHeaders():
-                    self.take(self.exchange.answer_reply())
-                case ReplyEnd():
-                    self.reply_ends += 1
-                    assert self.reply_ends == 1
+                    self.take(self.exchange.answer_reply(self.observe(step)))
+                case _:
+                    self.reply_ends += isinstance(step, ReplyEnd)
+                    assert self.reply_ends <= 1
+                    self.observe(step)
+
+    def observe(self, event: ReplyEvent) -> tuple[tuple[str, str], ...]:
+        return self.desk.router.observe(NAME, event, self.desk.now)
 
     def wrote(self, response: wire.ProcessingResponse) -> None:
         self.proxy.got(response)
@@ -61,16 +111,26 @@ class ExchangeMachine(RuleBasedStateMachine):
             assert not self.reply_began, "the client has its reply already"
         if kind.startswith("response_"):
             self.reply_began = True
+            if self.reply_mode == "duplex":
+                self.in_order("reply", kind)
         if response.HasField("dynamic_metadata"):
             self.picks += 1
             assert self.picks == 1
-        if self.request_mode == "duplex" and kind in DUPLEX_ORDER:
-            self.order.append(kind)
-            assert self.order == sorted(self.order, key=DUPLEX_ORDER.__getitem__)
+        if kind == "request_body" and self.request_mode != "duplex":
+            assert not response.request_body.response.HasField("body_mutation"), "the proxy's own bytes go on"
+        if kind == "response_body" and self.reply_mode != "duplex":
+            assert not response.response_body.response.HasField("body_mutation"), "the proxy's own bytes go on"
+        if self.request_mode == "duplex" and kind.startswith("request_"):
+            self.in_order("request", kind)
 
-    @rule(eos=st.booleans(), subset=st.sampled_from(["", " subset=", " subset=10.0.0.1:80"]))
-    def headers(self, eos: bool, subset: str) -> None:
-        self.feed("headers" + (" eos" if eos else "") + subset)
+    def in_order(self, direction: str, kind: str) -> None:
+        seen, order = self.order[direction], ORDER[direction]
+        seen.append(kind)
+        assert seen == sorted(seen, key=order.index)
+
+    @rule(eos=st.booleans(), subset=st.sampled_from(["", " subset=", " subset=10.0.0.1"]), opaque=st.booleans())
+    def headers(self, eos: bool, subset: str, opaque: bool) -> None:
+        self.feed("headers" + (" eos" if eos else "") + subset + (" :path=/models" if opaque else ""))
 
     @rule(size=st.integers(0, 40), eos=st.booleans())
     def body(self, size: int, eos: bool) -> None:
@@ -80,16 +140,16 @@ class ExchangeMachine(RuleBasedStateMachine):
     def trailers(self) -> None:
         self.feed("trailers")
 
-    @rule(eos=st.booleans())
-    def reply_headers(self, eos: bool) -> None:
-        self.feed("reply-headers 200" + (" eos" if eos else ""))
+    @rule(eos=st.booleans(), status=st.sampled_from([200, 404, 503]))
+    def reply_headers(self, eos: bool, status: int) -> None:
+        self.feed(f"reply-headers {status}" + (" eos" if eos else ""))
 
     @rule(size=st.integers(0, 40), eos=st.booleans())
     def reply_body(self, size: int, eos: bool) -> None:
-        before = len(self.proxy.reply_received)
+        over = self.exchange.finished
         self.feed(f"reply-body {size}" + (" eos" if eos else ""))
-        if self.reply_mode != "duplex":
-            assert len(self.proxy.reply_received) == before
+        if not over and self.reply_mode == "duplex":
+            assert self.proxy.reply_received == self.proxy.reply_sent
 
     @rule()
     def reply_trailers(self) -> None:
@@ -102,30 +162,38 @@ class ExchangeMachine(RuleBasedStateMachine):
         else:
             self.feed(what)
 
-    @precondition(lambda self: self.ready and self.exchange.awaiting_answer)
-    @rule(reject=st.booleans(), close=st.booleans())
-    def answer(self, reject: bool, close: bool) -> None:
-        refused = self.ready[0].body_state in (BodyState.TOO_LARGE, BodyState.OVER_BUDGET)
-        outcome = Rejection(503, "x") if reject or refused else Pick(("10.0.0.1:80",), close=close)
-        self.take(self.exchange.answer(outcome))
+    @precondition(lambda self: self.outcome is not None)
+    @rule()
+    def answer(self) -> None:
+        """The router's answer, in time or too late, once or again."""
+        assert self.outcome is not None
+        due = self.exchange.awaiting_answer
+        steps = self.exchange.answer(self.outcome)
+        self.take(steps)
         self.exchange.written()
+        assert bool(steps) == due
         if self.picks and self.request_mode == "duplex" and self.ready[0].body_state is BodyState.COMPLETE:
             assert bytes(self.proxy.received) == self.ready[0].body
 
-    @rule()
-    def answer_again(self) -> None:
-        """A late or repeated answer is passed over."""
-        if not self.exchange.awaiting_answer:
-            assert self.exchange.answer(Pick(("10.0.0.1:80",))) == []
+    @rule(seconds=st.sampled_from([0.1, 100.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.desk.wait(seconds)
 
     def teardown(self) -> None:
         if not hasattr(self, "exchange"):
             return
-        assert isinstance(self.exchange.end(), EndCause)
+        cause = self.exchange.end()
+        assert isinstance(cause, EndCause)
         assert self.exchange.end() is None
         assert self.budget.held_bytes == 0
         assert self.exchange.receive(self.proxy.message(["headers"])) == []
         assert self.exchange.answer(Pick(("10.0.0.1:80",))) == []
+        for _ in range(2):
+            self.desk.stop(NAME, cause)
+        assert self.books.ends == self.books.placements == isinstance(self.outcome, Pick)
+        self.desk.wait(LONGER_THAN_ANY_CHARGE_S)
+        assert (self.desk.router.in_flight, self.desk.router.pool.ledger.open) == (0, 0)
+        assert self.desk.load() == [0.0, 0.0]
 
 
 TestExchange = ExchangeMachine.TestCase

@@ -3,12 +3,13 @@
 A line begins with who speaks:
 
     > the proxy sends       > headers duplex/duplex | > body 12 eos | > trailers | > reply-headers 200 | > reply-body 5
-                            > reply-trailers | > half-close | > reset | > unknown
+                            > reply-trailers | > reply-event data | > half-close | > reset | > unknown
     = the router decides    = pick 10.0.0.7:8000 | = reject 503 rejected-no-endpoints | = reply x-a=1
     ! an event went to the router, . the exchange ended, < we wrote, x we called it the proxy's fault
 
-Modes are `request/reply` body modes as `protocol_config` declares them; a proxy need not declare any. Body bytes are
-made up; that those written are those sent is checked beside the transcript.
+Modes are `request/reply` body modes as `protocol_config` declares them; a proxy need not declare any. `in-value` sends
+headers as NGINX Gateway Fabric does, `attributes` adds a field that we do not read. Body bytes are made up; that those
+written are those sent is checked beside the transcript.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ MODES = {
     "partial": wire.BUFFERED_PARTIAL,
     "streamed": wire.STREAMED,
     "none": wire.NONE,
+    "grpc": wire.GRPC,
 }
+EVENTS = {"data": b"data: {}\n\n", "comment": b": ping\n\n", "half": b"dat"}
 PATTERN = bytes(range(256)) * 4
 
 
@@ -67,6 +70,8 @@ class Proxy:
         eos = "eos" in rest
         declare(message, rest)
         plain = [word for word in rest if "=" not in word and word != "eos"]
+        if "attributes" in rest:
+            message.MergeFromString(b"\x4a\x03\x0a\x01x")
         getattr(self, "_" + kind.replace("-", "_"))(message, plain, options, eos)
         for key, value in options.items():
             if key == "subset":
@@ -81,7 +86,8 @@ class Proxy:
         fields = {":method": "POST", ":path": "/v1/completions"} | {k: v for k, v in options.items() if k != "subset"}
         for name, value in fields.items():
             header = message.request_headers.headers.headers.add()
-            header.key, header.raw_value = name.encode(), value.encode()
+            header.key = name.encode()
+            setattr(header, "value" if "in-value" in rest else "raw_value", value.encode())
         message.request_headers.end_of_stream = eos
 
     def _body(self, message: wire.ProcessingRequest, rest: list[str], _: dict[str, str], eos: bool) -> None:
@@ -101,6 +107,7 @@ class Proxy:
     def _reply_headers(
         self, message: wire.ProcessingRequest, rest: list[str], options: dict[str, str], eos: bool
     ) -> None:
+        message.response_headers.SetInParent()
         fields = {":status": rest[0]} | {k: v for k, v in options.items() if k != "served"}
         for name, value in fields.items():
             header = message.response_headers.headers.headers.add()
@@ -109,6 +116,13 @@ class Proxy:
 
     def _reply_body(self, message: wire.ProcessingRequest, rest: list[str], _: dict[str, str], eos: bool) -> None:
         data = made_up(int(rest[0]), len(self.reply_sent))
+        self.reply_sent += data
+        message.response_body.body = data
+        message.response_body.end_of_stream = eos
+
+    def _reply_event(self, message: wire.ProcessingRequest, rest: list[str], _: dict[str, str], eos: bool) -> None:
+        """What a model server streams: an event, a comment that keeps alive, or half of an event."""
+        data = EVENTS[rest[0]]
         self.reply_sent += data
         message.response_body.body = data
         message.response_body.end_of_stream = eos
@@ -125,7 +139,7 @@ class Proxy:
 
 
 def declare(message: wire.ProcessingRequest, rest: list[str]) -> None:
-    modes = next((word for word in rest if "/" in word), None)
+    modes = next((word for word in rest if "/" in word and "=" not in word), None)
     if modes:
         request, reply = modes.split("/")
         message.protocol_config.request_body_mode = MODES[request]
@@ -277,7 +291,7 @@ class MemoryDriver:
 
 def check_bytes(proxy: Proxy, ready: RequestReady | None) -> None:
     """Bytes are sacred: what is written is what was sent, as far as it was written."""
-    assert proxy.reply_sent.startswith(bytes(proxy.reply_received))
+    assert not proxy.reply_received or proxy.reply_sent == proxy.reply_received
     if ready is not None and ready.body_state is BodyState.COMPLETE:
         assert ready.body == bytes(proxy.sent)
 

@@ -98,8 +98,9 @@ class IndexMachine(RuleBasedStateMachine):
         if self.model.capacity[row] is not None:
             return
         kept = matched(self.index, one, ROWS)[row]
-        stamp = self.index.insert(one, row)
-        self.index.undo(one, row, kept, stamp)
+        insertion = self.index.insert(one, row)
+        assert insertion.kept == kept
+        self.index.undo(insertion)
         self.model.insert(split(one)[:kept], row)
 
     @invariant()
@@ -135,9 +136,9 @@ def test_tails_are_evicted_before_roots() -> None:
 
 def test_what_was_used_again_is_not_undone() -> None:
     index = PrefixIndex()
-    stamp = index.insert(chain(1, 2, 3), 0)
+    insertion = index.insert(chain(1, 2, 3), 0)
     index.insert(chain(1, 2, 3, 4), 0)
-    index.undo(chain(1, 2, 3), 0, 0, stamp)
+    index.undo(insertion)
     assert matched(index, chain(1, 2, 3, 4), 1) == [4]
 
 

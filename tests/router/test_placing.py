@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from epp.exchange import BodyState, Observe, Pick, Rejection, ReplyView
-from epp.router import STATUS, ModelRewrite, Reason, RouterSettings, TargetSettings, WeightedModel
+from epp.exchange import BodyState, EndCause, Observe, Pick, Rejection, ReplyView
+from epp.router import STATUS, ModelRewrite, NullObserver, Reason, RouterSettings, TargetSettings, WeightedModel
 from tests.router.desk import LONG, Desk, address, chat
 
 
@@ -220,3 +220,76 @@ def test_decision_headers_are_sent_when_asked_for() -> None:
         "x-epp-decision-id": desk.router.decisions[-1].id,
         "x-epp-endpoint": address(1),
     }
+
+
+def test_overloaded_requests_still_go_where_their_model_is_served() -> None:
+    desk = Desk(3, RouterSettings(targets=REWRITES))
+    desk.models(1, "new")
+    desk.models(2, "new", adapters=("ad",))
+    desk.models(3, "new")
+    for _ in range(10):
+        exchange, outcome = desk.ask(chat("hi", model="ad"), hurried=True, headers={"x-llm-d-model-name-rewrite": "ad"})
+        assert isinstance(outcome, Pick)
+        assert outcome.destinations == (address(2),)
+        desk.stop(exchange, EndCause.ABORTED)
+    _, rewritten = desk.ask(chat("hi", model="alias"), hurried=True, headers={"x-llm-d-model-name-rewrite": "new"})
+    assert isinstance(rewritten, Pick)
+    assert json.loads(rewritten.body or b"")["model"] == "new"
+    assert desk.router.index.entries == 0, "nothing is hashed in a hurry"
+
+
+def test_an_overloaded_request_with_a_large_body_is_not_read() -> None:
+    desk = Desk(1)
+    _, outcome = desk.ask(b"{" + b" " * (2 << 20), hurried=True)
+    assert isinstance(outcome, Pick)
+
+
+@pytest.mark.parametrize(
+    ("body", "path"), [(b"\x00\xff", "/v1/audio/transcriptions"), ({"messages": []}, "/v1/chat/completions")]
+)
+def test_what_names_no_model_cannot_be_rewritten_and_is_not_taken_for_the_target(body: object, path: str) -> None:
+    desk = Desk(2, RouterSettings(targets=REWRITES))
+    desk.models(1, "fallback")
+    desk.models(2, "base")
+    places = set()
+    for _ in range(20):
+        exchange, outcome = desk.ask(body, path=path)
+        assert isinstance(outcome, Pick)
+        assert outcome.body is None
+        assert desk.router.decisions[-1].target_model == ""
+        places.add(outcome.destinations[0])
+        desk.stop(exchange, EndCause.ABORTED)
+    assert len(places) == 2
+
+
+def test_a_rewrite_header_that_is_no_model_name_is_passed_over() -> None:
+    _, outcome = Desk().ask(chat("hi", model="base"), headers={"x-llm-d-model-name-rewrite": "m" * 2000})
+    assert isinstance(outcome, Pick)
+    assert outcome.body is None
+
+
+def test_a_refused_request_is_reported_with_its_id() -> None:
+    class Observer(NullObserver):
+        def rejected(self, reason: Reason, model: str, size_bytes: int, request_id: str) -> None:
+            seen.append((reason, request_id))
+
+    seen: list[tuple[Reason, str]] = []
+    Desk(0, observer=Observer()).ask(headers={"x-request-id": "r" * 500})
+    assert seen == [(Reason.NO_ENDPOINTS, "r" * 128)]
+
+
+def test_decisions_that_nobody_can_ask_for_keep_no_arrays() -> None:
+    desk = Desk(3, RouterSettings(kept_decisions=2))
+    desk.place()
+    oldest = desk.router.decisions[0]
+    for _ in range(2):
+        desk.place()
+    assert [one.terms for one in oldest.decision.trace.explain().candidates] == [{}], "only the pick is left"
+    assert len(desk.router.decisions[0].decision.trace.explain().candidates) == 3
+
+
+def test_a_hint_that_is_sent_again_sees_endpoints_that_came_since() -> None:
+    desk = Desk(1)
+    assert desk.place(subset=(address(1), address(2)))[1] == address(1)
+    desk.endpoints(2)
+    assert desk.place(subset=(address(1), address(2)))[1] == address(2)

@@ -3,7 +3,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from epp.endpoints import Row
+from epp.endpoints import EndpointSpec, Row
 from epp.exchange import EndCause, ExchangeId, ReplyView
 from tests.router.desk import LONG, Desk, address, chat, sse
 
@@ -232,7 +232,9 @@ class ReplyMachine(RuleBasedStateMachine):
         self.exchanges.append(self.desk.place(chat(text * 1000, stream=stream), view=view)[0])
 
     @rule(
-        data=st.data(), status=st.sampled_from([0, 200, 404, 500, 503]), served=st.sampled_from([None, address(1), "x"])
+        data=st.data(),
+        status=st.sampled_from([0, 200, 404, 500, 503]),
+        served=st.sampled_from([None, address(1), "x", "10.9.9.9:1"]),
     )
     def headers(self, data: st.DataObject, status: int, served: str | None) -> None:
         self.desk.headers(self.one(data), status, served=served)
@@ -269,3 +271,68 @@ class ReplyMachine(RuleBasedStateMachine):
 
 TestReplies = ReplyMachine.TestCase
 TestReplies.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_a_pick_that_another_endpoint_had_to_replace_has_failed_once() -> None:
+    desk = Desk(4)
+    picked = address(2)
+    for _ in range(3):
+        exchange, _ = desk.place(subset=(picked,))
+        desk.headers(exchange, served=address(3))
+        desk.first(exchange)
+        desk.end(exchange, sse({"choices": []}), 1)
+    health, table = desk.router.pool.health, desk.router.pool.table
+    assert health.describe(table.row_of(picked)) == "ejected"
+    assert health.describe(table.row_of(address(3))) != "ejected"
+
+
+def test_what_an_unknown_endpoint_served_says_nothing_of_it_and_teaches_no_rates() -> None:
+    desk = Desk(2)
+    for _ in range(20):
+        exchange, _ = desk.place(chat(LONG, model="base"), subset=(address(1),))
+        desk.headers(exchange, 500, "application/json", served="10.9.9.9:1")
+        desk.end(exchange, b'{"error":{}}')
+    assert not desk.router.pool.table.columns.prefill_rate.any()
+    assert desk.load() == [0, 0]
+
+
+def test_a_served_address_in_another_spelling_is_the_pick() -> None:
+    desk = Desk(0)
+    desk.router.replace_endpoints([EndpointSpec("[fd00::1]:8000")], desk.now)
+    exchange, _ = desk.place()
+    desk.headers(exchange, served="[FD00:0::1]:8000")
+    assert desk.router.decisions[-1].served == ""
+    assert desk.load() == [1]
+
+
+def test_an_adapter_is_released_once_wherever_it_was_served() -> None:
+    desk = Desk(2)
+    for number in (1, 2):
+        desk.models(number, "base", adapters=("ad",))
+    kept, _ = desk.place(chat("one", model="ad"), subset=(address(1),))
+    moved, _ = desk.place(chat("two", model="ad"), subset=(address(1),))
+    lost, _ = desk.place(chat("three", model="ad"), subset=(address(1),))
+    in_use = desk.router.pool.table.columns.adapters_in_use
+    desk.headers(moved, served=address(2))
+    desk.headers(lost, served="10.9.9.9:1")
+    desk.end(lost)
+    assert in_use[:2].tolist() == [1, 1]
+    desk.end(moved, sse({}))
+    assert in_use[:2].tolist() == [1, 0]
+    desk.serve(kept)
+    assert in_use[:2].tolist() == [0, 0]
+
+
+def test_events_before_the_first_token_of_the_responses_api_are_no_first_token() -> None:
+    desk = Desk(1)
+    body = {"model": "base", "input": LONG, "stream": True}
+    for _ in range(20):
+        exchange, _ = desk.place(body, path="/v1/responses")
+        work = desk.prefill()[0]
+        desk.headers(exchange)
+        desk.first(exchange)
+        assert desk.prefill() == [work]
+        desk.wait(5.0)
+        assert desk.prefill() == [0], "it ends as predicted"
+        desk.end(exchange, sse({}), 5)
+    assert not desk.router.pool.table.columns.prefill_rate.any()

@@ -3,7 +3,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from epp.simulator.calls import (
@@ -198,6 +198,7 @@ JSON = st.recursive(
 FIELDS = ["messages", "prompt", "input", "model", "max_tokens", "n", "stream", "stream_options", "tools", "lora_name"]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON | st.just(MESSAGES)))
 @example({"messages": [{"role": "user", "content": [{"type": "text", "text": None}]}]})
 def test_any_json_is_read_or_refused(fields: dict[str, object]) -> None:
@@ -206,6 +207,7 @@ def test_any_json_is_read_or_refused(fields: dict[str, object]) -> None:
             parse(json.dumps(fields).encode())
 
 
+@settings(deadline=None)
 @given(st.binary())
 @example(b"[" * 100_000)
 @example(b'{"messages":' + b"[" * 100_000)

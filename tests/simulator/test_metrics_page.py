@@ -111,6 +111,12 @@ def test_without_lora_there_is_no_adapter_metric() -> None:
     assert b"lora" not in page.render(Engine(replace(SETTINGS, max_loras=0)).metrics()).replace(b"LoRA", b"")
 
 
+def test_the_start_time_can_be_left_out() -> None:
+    metrics = Engine(SETTINGS).metrics()
+    whole, without = (MetricsPage("tiny", SETTINGS, 0.0, shown).render(metrics).decode() for shown in (True, False))
+    assert families(whole).keys() - families(without).keys() == {"process_start_time_seconds"}
+
+
 def test_label_values_are_escaped() -> None:
     page = MetricsPage('a"b\\c\nd', SETTINGS, 0.0).render(Engine(SETTINGS).metrics())
     running = next(

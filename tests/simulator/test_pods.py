@@ -34,6 +34,17 @@ async def test_pods_with_one_seed_answer_alike(session: aiohttp.ClientSession) -
     assert first == second != other
 
 
+async def test_a_pod_may_report_no_cached_tokens(session: aiohttp.ClientSession) -> None:
+    async with serve([PodSettings(speed=FAST, reports_cached_tokens=False)]) as pods:
+        client = Client(session, pods[0])
+        _, reply = await client.chat(max_tokens=2)
+        assert reply["usage"]["prompt_tokens_details"] is None
+        _, text = await client.chat(max_tokens=2, stream=True, stream_options={"include_usage": True})
+        assert events(text)[-1]["usage"].keys() == {"prompt_tokens", "total_tokens", "completion_tokens"}
+        _, message = await client.post("/v1/messages", messages=[{"role": "user", "content": "hi"}], max_tokens=2)
+        assert message["usage"].keys() == {"input_tokens", "output_tokens"}
+
+
 async def test_pods_can_share_a_port_on_several_addresses() -> None:
     async with serve([PodSettings()]) as one:
         port = int(one.addresses[0].rpartition(":")[2])

@@ -1,11 +1,11 @@
-"""Bearer tokens from a value or a file."""
+"""Bearer tokens from files."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from epp.telemetry.bearer_token import BearerToken
+from epp.telemetry.bearer_token import BearerToken, read_token
 
 
 def header(token: str) -> dict[str, str]:
@@ -13,23 +13,25 @@ def header(token: str) -> dict[str, str]:
 
 
 def test_no_token_is_no_header() -> None:
-    assert BearerToken().headers(0.0) == {}
+    assert BearerToken(None).headers(0.0) == {}
 
 
-def test_a_value_is_sent() -> None:
-    assert BearerToken("abc").headers(0.0) == header("abc")
+def test_white_space_around_a_token_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(" abc\r\n")
+    assert read_token(tmp_path / "token") == "abc"
 
 
-@pytest.mark.parametrize("token", ["a\nb", "a\r\nX-Y: z", "é", "x" * 20_000, "\x00"])
-def test_a_value_that_cannot_stand_in_a_header_is_refused(token: str) -> None:
-    with pytest.raises(ValueError, match="printable ASCII"):
-        BearerToken(token)
+@pytest.mark.parametrize("token", ["", " \n", "a\nb", "a\r\nX-Y: z", "é", "x" * 20_000, "\x00"])
+def test_what_cannot_stand_in_a_header_is_refused(tmp_path: Path, token: str) -> None:
+    (tmp_path / "token").write_bytes(token.encode())
+    with pytest.raises(ValueError, match=r"printable ASCII|'ascii' codec"):
+        read_token(tmp_path / "token")
 
 
 def test_a_file_is_read_again_when_it_changes_and_looked_at_once_a_second(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text("one\n")
-    token = BearerToken(file=path)
+    token = BearerToken(path)
     assert token.headers(10.0) == header("one")
     path.write_text("second")
     assert token.headers(10.5) == header("one")
@@ -51,7 +53,7 @@ BROKEN = {
 def test_a_file_that_cannot_be_used_leaves_the_last_token_and_is_told_once(tmp_path: Path, caplog, damage) -> None:
     path = tmp_path / "token"
     path.write_text("one")
-    token = BearerToken(file=path)
+    token = BearerToken(path)
     token.headers(0.0)
     damage(path)
     assert [token.headers(now) for now in (1.0, 2.0, 3.0)] == [header("one")] * 3
@@ -61,7 +63,7 @@ def test_a_file_that_cannot_be_used_leaves_the_last_token_and_is_told_once(tmp_p
 
 
 def test_without_any_token_so_far_none_is_sent(tmp_path: Path, caplog) -> None:
-    token = BearerToken(file=tmp_path / "token")
+    token = BearerToken(tmp_path / "token")
     assert token.headers(0.0) == {}
     assert "no token is sent" in caplog.text
     (tmp_path / "token").write_text("late")

@@ -94,10 +94,10 @@ def test_states_are_those_of_health() -> None:
     pool.scraped(address(1), Scrape(asleep=True), desk.now, desk.now)
     look()
     for _ in range(3):
-        pool.scrape_failed(address(1), desk.now)
+        pool.scrape_failed(address(1), now=desk.now)
     pool.scraped(address(1), Scrape(), desk.now, desk.now)
     for _ in range(3):
-        pool.scrape_failed(address(1), desk.now)
+        pool.scrape_failed(address(1), now=desk.now)
     look()
     for _ in range(2):
         pool.health_seen(address(1), healthy=False, now=desk.now)
@@ -120,6 +120,30 @@ def test_failures_of_scraping_are_shown() -> None:
     samples = read(Desk(2), scraping=lambda: statistics)
     assert value(samples, "epp_endpoint_probe_failures", endpoint=address(1), probe="metrics") == 4
     assert value(samples, "epp_endpoint_probe_failures") == 4
+
+
+def test_errors_of_scraping_are_counted_also_of_endpoints_that_have_left() -> None:
+    def probed(endpoint: int, kind: Kind, errors: int) -> dict[str, EndpointStatistics]:
+        probes = {kind: ProbeStatistics(None, 0, 0.0, "refused", errors)}
+        return {address(endpoint): EndpointStatistics(EndpointSpec(address(endpoint)), probes)}
+
+    desk = Desk(2)
+    statistics: dict[str, EndpointStatistics] = {}
+    collector = PoolCollector(desk.router, RequestMetrics("pool-a"), lambda: desk.now, lambda: statistics)
+
+    def total(source_type: str) -> float | None:
+        return value(samples_of(collector), P + "datalayer_poll_errors_total", source_type=source_type)
+
+    assert total("metrics-data-source") == total("models-data-source") == total("health-probe") == 0
+    statistics |= {**probed(1, Kind.METRICS, 3), **probed(2, Kind.HEALTH, 2)}
+    assert (total("metrics-data-source"), total("health-probe")) == (3, 2)
+    assert value(samples_of(collector), "epp_endpoint_probe_errors_total", endpoint=address(1), probe="metrics") == 3
+    statistics |= probed(1, Kind.METRICS, 5)
+    assert total("metrics-data-source") == 5
+    del statistics[address(1)]
+    assert total("metrics-data-source") == 5
+    statistics |= probed(1, Kind.METRICS, 1)  # it came back and is counted anew
+    assert total("metrics-data-source") == 6
 
 
 def test_two_pools_show_side_by_side() -> None:

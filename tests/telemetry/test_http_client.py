@@ -42,9 +42,10 @@ async def test_a_redirect_is_not_followed(server) -> None:
     assert server.paths() == ["/x"]
 
 
-async def test_requests_carry_what_they_should_and_no_cookies(server) -> None:
+async def test_requests_carry_what_they_should_and_no_cookies(server, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("abc")
     server.replies["/x"] = server.reply(set_cookie="a=b")
-    async with HttpClient(ScrapeSettings(token="abc", timeout_s=5.0)) as client:
+    async with HttpClient(ScrapeSettings(token_file=tmp_path / "token", timeout_s=5.0)) as client:
         for _ in range(2):
             await client.get(URL(f"http://{server.address}/x"), 100)
     assert server.connections == 1

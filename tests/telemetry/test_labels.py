@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epp.telemetry.labels import OTHER, ModelSeries, bounded, status_class
+from epp.telemetry.labels import OTHER, ModelSeries, bounded, status_label
 
 Pair = tuple[str, str]
 
@@ -15,10 +15,25 @@ def series(limit: int = 4, unlisted: int = 2, *, known: frozenset[str] = frozens
 
 @pytest.mark.parametrize(
     ("status", "name"),
-    [(0, "none"), (-5, "none"), (99, "none"), (100, "1xx"), (200, "2xx"), (404, "4xx"), (599, "5xx"), (600, "none")],
+    [
+        (0, "none"),
+        (-5, "none"),
+        (99, "none"),
+        (100, "1xx"),
+        (200, "2xx"),
+        (404, "4xx"),
+        (429, "429"),
+        (599, "5xx"),
+        (500, "500"),
+        (502, "502"),
+        (503, "503"),
+        (504, "504"),
+        (501, "5xx"),
+        (600, "none"),
+    ],
 )
-def test_status_classes_are_a_closed_set(status: int, name: str) -> None:
-    assert status_class(status) == name
+def test_status_labeles_are_a_closed_set(status: int, name: str) -> None:
+    assert status_label(status) == name
 
 
 def test_a_bounded_set_takes_no_more_names_when_it_is_full() -> None:

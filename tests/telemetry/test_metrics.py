@@ -86,7 +86,7 @@ CASES: dict[str, tuple[Callable[[Desk], object], Expected]] = {
             (P + "request_output_tokens_sum", M, 11),
             (P + "request_cached_tokens_sum", M, 500),
             (P + "request_error_total", {}, None),
-            ("epp_upstream_replies_total", {"status_class": "2xx", "verdict": "good"}, 1),
+            ("epp_upstream_replies_total", {"status": "2xx", "verdict": "good"}, 1),
             ("epp_predicted_hit_tokens_total", {}, 0),
             ("epp_observed_hit_tokens_total", {}, 500),
             ("epp_compared_prompt_tokens_total", {}, 2000),
@@ -97,21 +97,21 @@ CASES: dict[str, tuple[Callable[[Desk], object], Expected]] = {
         [
             (P + "request_error_total", {**M, "error_code": "ModelServerError"}, 1),
             (P + "request_duration_seconds_count", M, 1),
-            ("epp_upstream_replies_total", {"status_class": "5xx", "verdict": "failed"}, 1),
+            ("epp_upstream_replies_total", {"status": "500", "verdict": "failed"}, 1),
         ],
     ),
     "a reply that fails in spite of its status is an error too": (
         fail_within_success,
         [
             (P + "request_error_total", {**M, "error_code": "ModelServerError"}, 1),
-            ("epp_upstream_replies_total", {"status_class": "2xx", "verdict": "failed"}, 1),
+            ("epp_upstream_replies_total", {"status": "2xx", "verdict": "failed"}, 1),
         ],
     ),
     "a client's error says nothing about the endpoint": (
         client_error,
         [
             (P + "request_error_total", {**M, "error_code": "ModelServerError"}, 1),
-            ("epp_upstream_replies_total", {"status_class": "4xx", "verdict": "unknown"}, 1),
+            ("epp_upstream_replies_total", {"status": "4xx", "verdict": "unknown"}, 1),
         ],
     ),
     "an abort has no duration": (
@@ -120,7 +120,7 @@ CASES: dict[str, tuple[Callable[[Desk], object], Expected]] = {
             (P + "request_running", M, 0),
             (P + "request_duration_seconds_count", M, 0),
             (P + "request_error_total", {}, None),
-            ("epp_upstream_replies_total", {"status_class": "2xx", "verdict": "unknown"}, 1),
+            ("epp_upstream_replies_total", {"status": "2xx", "verdict": "unknown"}, 1),
         ],
     ),
     "an opaque request has no model and no prefix": (

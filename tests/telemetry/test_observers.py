@@ -24,7 +24,9 @@ class BrokenStreams:
     def began(self) -> None:
         raise RuntimeError("broken")
 
-    def ended(self, cause: EndCause, duration_s: float, reply_chunks: int) -> None:
+    def ended(
+        self, cause: EndCause, duration_s: float, reply_chunks: int, *, request_mode: str, reply_mode: str
+    ) -> None:
         raise RuntimeError("broken")
 
     def proxy_fault(self, error: Exception) -> None:
@@ -64,7 +66,7 @@ def test_streams_reach_all_observers() -> None:
     metrics, guard = StreamMetrics("a", lambda: 0), faults()
     observers = StreamObservers([BrokenStreams(), metrics], guard)
     observers.began()
-    observers.ended(EndCause.COMPLETE, 1.0, 2)
+    observers.ended(EndCause.COMPLETE, 1.0, 2, request_mode="duplex", reply_mode="duplex")
     observers.proxy_fault(ValueError())
     observers.internal_error(ValueError())
     samples = samples_of(metrics, guard)
@@ -87,14 +89,18 @@ def test_requests_are_logged_at_debug_level_with_their_ids(caplog: pytest.LogCap
     desk = Desk(2, observer=request_log())
     exchange, endpoint = desk.place(headers={"x-request-id": "abc", "authorization": "Bearer secret"})
     desk.serve(exchange, prompt=900, cached=100, output=5)
-    desk.ask(b"{")
+    desk.ask(b"{", headers={"x-request-id": "def"})
     placed, finished, refused = (vars(one) for one in caplog.records)
     for one in (placed, finished):
         assert (one["request_id"], one["decision_id"], one["pool"]) == ("abc", "epp-1", "a")
         assert one["endpoint"] == endpoint
     assert placed["operation"] == "chat_completions"
     assert (finished["status"], finished["verdict"], finished["cached_tokens"]) == (200, "good", 100)
-    assert (refused["msg"], refused["reason"]) == ("request refused", "rejected-malformed")
+    assert (refused["msg"], refused["reason"], refused["request_id"]) == (
+        "request refused",
+        "rejected-malformed",
+        "def",
+    )
     assert "secret" not in caplog.text
     assert "quick brown fox" not in str([vars(one) for one in caplog.records])
 
@@ -126,7 +132,7 @@ def test_faults_of_plugins_are_logged_once_per_kind(caplog: pytest.LogCaptureFix
 def test_faults_of_streams_are_logged_once_per_kind(caplog: pytest.LogCaptureFixture) -> None:
     log = stream_log()
     log.began()
-    log.ended(EndCause.COMPLETE, 1.0, 1)
+    log.ended(EndCause.COMPLETE, 1.0, 1, request_mode="duplex", reply_mode="duplex")
     for _ in range(2):
         log.proxy_fault(ValueError("body before headers"))
         log.internal_error(KeyError("x"))
@@ -138,7 +144,7 @@ def test_faults_of_streams_are_logged_once_per_kind(caplog: pytest.LogCaptureFix
 
 def test_observers_fit_the_router_and_reasons() -> None:
     observers: RouterObserver = RouterObservers([NullObserver()], faults())
-    observers.rejected(Reason.MALFORMED, "m", 1)
+    observers.rejected(Reason.MALFORMED, "m", 1, "")
     desk = Desk(1, observer=NullObserver())
     desk.place()
     observers.placed(desk.router.decisions[0], Phases(0, 0, 0, 0))

@@ -20,7 +20,13 @@ VLLM = ENGINES["vllm"]
 
 CAPTURED = {
     "idle.txt": Scrape(
-        running=0, waiting=0, kv_usage=0, block_size=128, capacity_tokens=2_097_152, start_time=1795224802.66
+        running=0,
+        waiting=0,
+        kv_usage=0,
+        block_size=128,
+        capacity_tokens=2_097_152,
+        start_time=1795224802.66,
+        processed_tokens=0,
     ),
     "after_load.txt": Scrape(
         running=0,
@@ -31,6 +37,7 @@ CAPTURED = {
         max_loras=2,
         adapters=frozenset(),
         start_time=1795225238.05,
+        processed_tokens=9047 + 3333,
     ),
     "load_lora_waiting.txt": Scrape(
         running=4,
@@ -41,6 +48,7 @@ CAPTURED = {
         max_loras=2,
         adapters=frozenset("ab"),
         start_time=1795225238.05,
+        processed_tokens=8247 + 1013,
     ),
     "dp2_load.txt": Scrape(  # each engine has 3200 tokens; num_gpu_blocks is 200 on both series and counts both
         running=8,
@@ -50,8 +58,15 @@ CAPTURED = {
         capacity_tokens=6400,
         max_loras=1,
         adapters=frozenset("a"),
+        processed_tokens=500 + 600 + 248 + 26,
     ),
-    "rust_frontend.txt": Scrape(running=4, waiting=2, kv_usage=0.48484848484848488, adapters=frozenset("a")),
+    "rust_frontend.txt": Scrape(
+        running=4,
+        waiting=2,
+        kv_usage=0.48484848484848488,
+        adapters=frozenset("a"),
+        processed_tokens=1848 + 909,
+    ),
 }
 
 
@@ -94,6 +109,7 @@ def test_captured_pages_read_by_prometheus_client(name: str) -> None:
     newest = max(loras, key=lambda sample: sample.value, default=None)
     assert scrape.adapters == (set(filter(None, newest.labels["running_lora_adapters"].split(","))) if newest else None)
     assert (scrape.start_time or 0.0) == sum_of("process_start_time_seconds")
+    assert scrape.processed_tokens == sum_of("vllm:prompt_tokens_total") + sum_of("vllm:generation_tokens_total")
 
 
 RUNNING, WAITING, USAGE = "vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"
@@ -195,8 +211,9 @@ OTHERS = {
     "sglang": (
         'sglang:num_running_reqs{model_name="m"} 5.0\nsglang:num_queue_reqs{model_name="m"} 2.0\n'
         'sglang:token_usage{model_name="m"} 0.28\nsglang:cache_config_info{page_size="64",num_pages="100"} 1.0\n'
-        'sglang:cache_config_info{page_size="64",num_pages="50",dp_rank="1"} 1.0\n',
-        Scrape(running=5, waiting=2, kv_usage=0.28, block_size=64, capacity_tokens=9600),
+        'sglang:cache_config_info{page_size="64",num_pages="50",dp_rank="1"} 1.0\n'
+        'sglang:prompt_tokens_total{model_name="m"} 100.0\nsglang:generation_tokens_total{model_name="m"} 7.0\n',
+        Scrape(running=5, waiting=2, kv_usage=0.28, block_size=64, capacity_tokens=9600, processed_tokens=107),
     ),
     "trtllm-serve": (
         "trtllm_num_requests_running 5\ntrtllm_num_requests_waiting 2\ntrtllm_kv_cache_utilization 0.5\n"
@@ -223,6 +240,22 @@ OTHERS = {
 @pytest.mark.parametrize(("engine", "text", "scrape"), [(name, *case) for name, case in OTHERS.items()], ids=OTHERS)
 def test_other_engines(engine: str, text: str, scrape: Scrape) -> None:
     assert parse_page(text.encode(), ENGINES[engine]) == scrape
+
+
+def test_a_page_of_each_engine_tells_of_load() -> None:
+    pages = {"vllm": page_of("idle.txt").decode(), **{engine: text for engine, (text, _) in OTHERS.items()}}
+    assert pages.keys() == ENGINES.keys()
+    for engine, text in pages.items():
+        scrape = parse_page(text.encode(), ENGINES[engine])
+        assert (scrape.running, scrape.waiting) != (None, None)
+
+
+def test_the_newest_of_very_many_adapter_sets_counts() -> None:
+    lines = [f'{LORA}{{max_lora="4",running_lora_adapters="a{i},b{i % 7}"}} {1.7e9 + i}' for i in range(70_000)]
+    page = "\n".join([f"{RUNNING} 1", *lines, f"{USAGE} 0.5"]).encode()
+    assert parse_page(page, VLLM) == Scrape(
+        running=1, kv_usage=0.5, max_loras=4, adapters=frozenset(["a69999", f"b{69_999 % 7}"])
+    )
 
 
 LABELS = st.dictionaries(

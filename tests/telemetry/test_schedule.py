@@ -39,6 +39,24 @@ def test_what_has_no_path_is_not_asked() -> None:
     assert only_metrics(A).due(0.0, 10) == [METRICS]
 
 
+def test_those_that_answered_come_first_and_have_requests_of_their_own() -> None:
+    addresses = [str(index) for index in range(20)]
+    made = schedule(*addresses, health_path="", models_path="", max_requests=8)
+    hanging = made.due(10.0, 8)
+    assert len(hanging) == 6, "a quarter is kept"
+    assert made.due(10.0, 2) == []
+    made.succeeded(hanging[0], 10.0)
+    assert len(made.due(10.0, 3)) == 1, "room for one that was never asked"
+    assert made.wake_at() == pytest.approx(next_time(made, hanging[0]), abs=2 * TURN_S)
+    assert made.due(12.0, 2) == hanging[:1], "the one that answered"
+    made.succeeded(hanging[0], 12.0)
+    for probe in hanging[1:4]:
+        made.failed(probe, 12.0)
+    assert len(made.due(12.0, 8)) == 3, "the next that were never asked"
+    made.remove(hanging[4].address)
+    assert len(made.due(12.0, 8)) == 1
+
+
 def test_nothing_to_ask_is_nothing_to_wake_for() -> None:
     assert schedule().wake_at() == math.inf
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from epp.endpoints import EndpointPool
+from epp.endpoints import EndpointPool, PoolSettings
 from epp.endpoints.types import EndpointSpec, ModelCard, Scrape
 from epp.telemetry.endpoint_sink import EndpointSink
 from epp.telemetry.schedule import Kind
@@ -34,8 +34,8 @@ class Heard:
         assert asked_at <= now
         self._take("page", address, scrape)
 
-    def scrape_failed(self, address: str, now: float) -> None:
-        self._take("no page", address)
+    def scrape_failed(self, address: str, *, unreadable: bool = False, now: float) -> None:
+        self._take("unreadable" if unreadable else "no page", address)
 
     def health_seen(self, address: str, *, healthy: bool, now: float) -> None:
         self._take("healthy" if healthy else "ill", address)
@@ -90,6 +90,34 @@ def scraping(heard: Heard) -> Callable[..., contextlib.AbstractAsyncContextManag
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         assert {other for other in asyncio.all_tasks() - before if "_serve" not in repr(other)} == set()
+
+    return run
+
+
+class NoCaches:
+    """Hears what becomes of caches, and does nothing about it."""
+
+    def cache_lost(self, row: int) -> None: ...
+
+    def cache_size_seen(self, row: int, tokens: float | None) -> None: ...
+
+
+@pytest.fixture
+def scraping_pool() -> Callable[..., contextlib.AbstractAsyncContextManager[EndpointPool]]:
+    """Scrapes into a pool for the length of a `with`."""
+
+    @contextlib.asynccontextmanager
+    async def run(address: str) -> AsyncIterator[EndpointPool]:
+        pool = EndpointPool(PoolSettings(), NoCaches())
+        pool.replace([EndpointSpec(address)], time.monotonic())
+        scraper = Scraper(pool, settings_of(), time.monotonic, np.random.default_rng(1))
+        scraper.set_endpoints([EndpointSpec(address)])
+        task = asyncio.create_task(scraper.run())
+        try:
+            yield pool
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     return run
 
@@ -163,13 +191,62 @@ async def test_no_page_is_a_failure(vllm, heard: Heard, scraping, status: str) -
     assert statistics[Kind.METRICS].last_error == f"HTTP {status[:3]}"
 
 
-async def test_a_page_beyond_the_limit_is_a_failure(vllm, heard: Heard, scraping) -> None:
-    async with scraping(vllm, max_page_bytes=10) as scraper:
-        await heard.wait_for("no page")
-        assert "more than 10 bytes" in scraper.statistics()[vllm.address].probes[Kind.METRICS].last_error
+async def test_a_page_beyond_the_limit_says_nothing_and_the_server_is_there(vllm, heard, scraping, caplog) -> None:
+    async with scraping(vllm, max_page_bytes=10):
+        await heard.wait_for("unreadable", times=3)
+    assert not heard.of("page")
+    assert not heard.of("no page")
+    assert sum("metrics failed 3 times: the answer has more than 10 bytes" in text for text in caplog.messages) == 1
 
 
-HEALTH = {"200 OK": "healthy", "404 None": "healthy", "405 No": "healthy", "503 Dead": "ill", "500 Oops": "ill"}
+OTHER_PAGES = {
+    "empty": b"",
+    "HTML": b"<html><body>It works!</body></html>",
+    "statistics of iterations": b'[{"gpuMemUsage": 1, "numActiveRequests": 3}]',
+    "another engine": b"sglang:num_running_reqs 7\nprocess_start_time_seconds 1\n",
+    "its own metrics without those of load": b"vllm:prompt_tokens_total 7\n",
+}
+
+
+@pytest.mark.parametrize("page", OTHER_PAGES.values(), ids=OTHER_PAGES)
+async def test_a_page_without_any_known_metric_is_a_failure_that_leaves_the_server_reachable(
+    vllm, heard: Heard, scraping, caplog, page: bytes
+) -> None:
+    vllm.replies["/metrics"] = vllm.reply(page)
+    async with scraping(vllm):
+        await heard.wait_for("unreadable", times=3)
+        await heard.wait_for("healthy")
+    assert not heard.of("page")
+    assert not heard.of("no page")
+    assert sum("no known metric: is the engine type vllm right?" in text for text in caplog.messages) == 1
+
+
+async def test_an_unreadable_page_does_not_make_an_endpoint_unusable(vllm, scraping_pool) -> None:
+    vllm.replies["/metrics"] = vllm.reply(b"<html>")
+    async with scraping_pool(vllm.address) as pool:
+        await vllm.wait_asked("/metrics", 5)
+        assert bool(pool.table.columns.usable[pool.table.row_of(vllm.address)])
+
+
+async def test_each_engine_has_its_own_path_unless_one_is_set(vllm, heard: Heard, scraping) -> None:
+    vllm.replies["/prometheus/metrics"] = vllm.replies["/stats"] = vllm.reply(b"trtllm_num_requests_running 2\n")
+    spec = EndpointSpec(vllm.address, labels={"llm-d.ai/engine-type": "trtllm-serve"})
+    for settings, path in (({}, "/prometheus/metrics"), ({"metrics_path": "/stats"}, "/stats")):
+        async with scraping(spec, **settings):
+            assert (await heard.wait_for("page"))[2] == Scrape(running=2)
+        assert path in vllm.paths()
+    assert "/metrics" not in vllm.paths()
+
+
+HEALTH = {
+    "200 OK": "healthy",
+    "204 Fine": "healthy",
+    "302 Away": "ill",
+    "404 None": "healthy",
+    "405 No": "healthy",
+    "503 Dead": "ill",
+    "500 Oops": "ill",
+}
 
 
 @pytest.mark.parametrize(("status", "said"), HEALTH.items())
@@ -286,6 +363,18 @@ async def test_no_more_requests_than_the_limit_are_under_way(vllm, heard: Heard,
         for server in servers:
             await heard.wait_for("page", server.address)
             assert "1 requests under way" in repr(scraper) or "0 requests under way" in repr(scraper)
+
+
+async def test_servers_that_hang_do_not_delay_those_that_answer(vllm, heard: Heard, start_server, scraping) -> None:
+    hanging = await start_server()
+    hanging.replies = {"/metrics": None}
+    specs = [EndpointSpec(f"10.0.0.{index}:1", metrics_address=hanging.address) for index in range(1, 30)]
+    settings: dict[str, Any] = {"max_requests": 8, "timeout_s": 3600.0, "health_path": "", "models_path": ""}
+    async with scraping(vllm, **settings) as scraper:
+        await heard.wait_for("page")
+        scraper.set_endpoints([*specs, EndpointSpec(vllm.address)])
+        await hanging.wait_asked("/metrics", 6)
+        await heard.wait_for("page", times=10)
 
 
 async def test_the_token_of_a_file_is_sent(vllm, heard: Heard, scraping, tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ P = "llm_d_epp_extproc_stream"
 def test_an_end_is_counted_by_its_cause_and_code(cause: EndCause) -> None:
     metrics = StreamMetrics("pool-a", lambda: 3)
     metrics.began()
-    metrics.ended(cause, 2.0, 7)
+    metrics.ended(cause, 2.0, 7, request_mode="duplex", reply_mode="lean")
     samples = samples_of(metrics)
     canceled = cause is EndCause.ABORTED
     assert value(samples, "epp_exchange_ends_total", cause=cause.value) == 1
     assert value(samples, "epp_exchange_ends_total") == 1
+    assert value(samples, "epp_exchanges_total", request_mode="duplex", reply_mode="lean") == 1
     assert value(samples, P + "s_total", code="Canceled", inference_pool="pool-a") == canceled
     assert value(samples, P + "s_total", code="OK", inference_pool="pool-a") == (not canceled)
     assert value(samples, P + "_duration_seconds_sum") == 2.0

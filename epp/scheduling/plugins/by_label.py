@@ -40,6 +40,7 @@ class ByLabelFilter:
     label: str = ""
     """Required."""
     valid_values: tuple[str, ...] = ()
+    """Values of it with which an endpoint is kept."""
     allows_no_label: bool = False
     """Whether endpoints without the label are kept."""
     _kept: SpecColumn[bool, np.bool_] = field(init=False, repr=False)

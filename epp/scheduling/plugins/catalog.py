@@ -87,6 +87,9 @@ BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
         "encode-filter": _built_in("by_label:EncodeFilter", Kind.FILTER),
         "header-based-testing-filter": _built_in("header_based_testing:HeaderBasedTestingFilter", Kind.FILTER),
         "header-label-affinity-scorer": _built_in("header_label_affinity:HeaderLabelAffinityScorer", Kind.SCORER),
+        "kv-cache-scorer": _built_in(
+            "kv_cache_utilization:KvCacheUtilizationScorer", Kind.SCORER, replaced_by="kv-cache-utilization-scorer"
+        ),
         "kv-cache-utilization-scorer": _built_in("kv_cache_utilization:KvCacheUtilizationScorer", Kind.SCORER),
         "label-selector-filter": _built_in("label_selector:LabelSelectorFilter", Kind.FILTER),
         "least-work-cost": BuiltIn("epp.scheduling.cost:LeastWorkCost", frozenset({Kind.COST})),

@@ -32,6 +32,7 @@ class ConcurrencyDetector:
     headroom: float = 0.0
     """Share by which the limits exceed the maximums."""
     concurrency_mode: ConcurrencyMode = "requests"
+    """What is counted."""
     max_token_concurrency: int = 1_000_000
     """Tokens."""
     in_flight_load_producer_name: str = ""

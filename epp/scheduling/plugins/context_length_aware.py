@@ -44,6 +44,7 @@ class ContextLengthAware:
     """
 
     label: str = "llm-d.ai/context-length-range"
+    """Label of an endpoint with its range, `min-max` in tokens."""
     enable_filtering: bool = False
     """Whether it filters where it stands among filters."""
     _ranges: SpecColumn[tuple[float, float], np.float64] = field(init=False, repr=False)

@@ -40,7 +40,9 @@ class _HttpSource:
     """What both sources of pages have."""
 
     scheme: Scheme = "http"
+    """Of all that servers are asked."""
     path: str = "/metrics"
+    """Of the page."""
     insecure_skip_verify: bool = True
     """Do not verify the server's certificate."""
     ca_cert_path: str = ""
@@ -48,6 +50,7 @@ class _HttpSource:
     client_cert_path: str = ""
     """PEM file; together with the next."""
     client_key_path: str = ""
+    """PEM file with its key."""
     interval: str = ""
     """Duration between two scrapes; empty: the flag's, or the default."""
 
@@ -69,6 +72,7 @@ class ModelsDataSource(_HttpSource):
     """`models-data-source`: how each server's list of models is read."""
 
     path: str = "/v1/models"
+    """Of the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,9 @@ class CustomMetric:
     """A metric that becomes an attribute of endpoints. Without effect: no plugin here reads attributes."""
 
     attribute_key: str
+    """Name of the attribute."""
     metric_spec: str
+    """The metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +102,15 @@ class EngineConfig:
     """Metric names of one kind of server, as `family` or `family{label=value}`; empty: this kind does not say."""
 
     name: str
+    """Of the kind."""
     queued_requests_spec: str = ""
+    """Requests in the server's queue."""
     running_requests_spec: str = ""
+    """Requests that it works on."""
     kv_usage_spec: str = ""
+    """Share of its KV cache in use."""
     lora_spec: str = ""
+    """Info metric with labels as vLLM's `lora_requests_info`."""
     cache_info_spec: str = ""
     """Info metric whose labels describe the KV cache."""
     cache_block_size_label_name: str = ""
@@ -111,6 +122,7 @@ class EngineConfig:
     cache_num_blocks_spec: str = ""
     """Gauge with the number of blocks, likewise."""
     custom_metrics: tuple[CustomMetric, ...] = ()
+    """Without effect."""
 
     def __post_init__(self) -> None:
         given("name", self.name)
@@ -195,10 +207,13 @@ class TokenProducer:
     """
 
     model_name: str = ""
-    """Without effect, likewise the rest."""
+    """Without effect, as are the others."""
     estimate: Mapping[str, object] | None = None
+    """How to guess from the length of the text."""
     vllm: Mapping[str, object] | None = None
+    """A server that tokenizes."""
     uds_tokenizer_config: Mapping[str, object] | None = None
+    """A tokenizer beside the picker."""
 
     def remarks(self) -> tuple[str, ...]:
         """What stands in for a tokenizer."""
@@ -212,23 +227,20 @@ class SessionIdProducer:
     """`session-id-producer`: where the session plugins find an id (`sessionIdConfig.sources`: header or cookie)."""
 
     header_name: str = ""
-    """Neither this nor the next: the header `x-session-id`."""
+    """Where the session plugins look that say nothing else, or name an attribute. Neither this nor the next: the header
+    `x-session-id`."""
     cookie_name: str = ""
+    """The same, as a cookie."""
     lru_size: int = 1024
     """Without effect: the session plugins have a bound of their own."""
     ttl: str = "30m"
-    """Duration for which a session is remembered."""
+    """Without effect likewise: `evictionTtlSeconds`."""
 
     def __post_init__(self) -> None:
         if self.header_name and self.cookie_name:
             raise ValueError("headerName and cookieName are both given; a session id has one source")
         more_than("lruSize", self.lru_size, 0)
-        more_than("ttl", self.ttl_s, 0)
-
-    @property
-    def ttl_s(self) -> float:
-        """Seconds."""
-        return seconds_of("ttl", self.ttl)
+        more_than("ttl", seconds_of("ttl", self.ttl), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +248,7 @@ class MmEmbeddingsCacheProducer:
     """`mm-embeddings-cache-producer`: part of `mm-embeddings-cache-scorer`, which takes the same parameter."""
 
     cache_size_in_mb_per_server: int = field(default=4096, metadata=named("cacheSizeInMBPerServer"))
-    """MiB."""
+    """MiB; counts for a scorer that does not say it itself."""
     encode_profile: str = "encode"
     """Without effect: there is one profile."""
 

@@ -24,7 +24,9 @@ class Requirement:
     """One of `matchExpressions`. Source: Kubernetes `LabelSelectorRequirement`."""
 
     key: str
+    """Of the label."""
     operator: Operator
+    """What must hold of it."""
     values: tuple[str, ...] = ()
     """Some for In and NotIn, none for the others."""
 
@@ -54,7 +56,9 @@ class LabelSelectorFilter:
     """Keeps what meets all of both; an empty selector keeps everything. Source: llm-d-router `bylabel`."""
 
     match_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels with the values that they must have."""
     match_expressions: tuple[Requirement, ...] = ()
+    """What else must hold of labels."""
     _kept: SpecColumn[bool, np.bool_] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -30,8 +30,9 @@ class NoHitLruScorer:
     prefix_match_info_producer_name: str = ""
     """Without effect: there is one prefix index."""
     prefix_plugin_type: str = ""
-    """Without effect, as in the Go picker; likewise the next."""
+    """Without effect, as in the Go picker."""
     prefix_plugin_name: str = ""
+    """Without effect likewise."""
     _last_cold: OrderedDict[str, int] = field(init=False, repr=False)
     """When each address last got a cold request, on a clock that counts them; oldest first."""
     _clock: int = field(init=False, repr=False)

@@ -40,9 +40,37 @@ class PrefixCacheScorer:
     """Tokens from which on a longer match is no better."""
     prefix_match_info_producer_name: str = ""
     """Without effect: there is one prefix index."""
+    lru_capacity_per_server: int | None = None
+    """Old, as are the next: blocks that are remembered of a server whose capacity is not known. Write
+    `epp.prefix.capacityTokens`."""
+    hash_block_size: int | None = None
+    """Old: bytes per block of `lruCapacityPerServer`. Blocks of the index are 256 bytes."""
+    block_size: int | None = None
+    """A later name of `hashBlockSize`, old likewise."""
+    max_prefix_blocks_to_match: int | None = None
+    """Old, without effect: a match costs next to nothing however long it is."""
+    auto_tune: bool | None = None
+    """Old, without effect: a server's capacity is taken from its metrics, where they tell."""
+
+    OLD_BLOCK_BYTES = 64
+    """The Go picker's old default."""
+
+    @property
+    def old_capacity_bytes(self) -> int | None:
+        """Bytes of prompts that are remembered of a server whose capacity is not known; None when not given."""
+        if self.lru_capacity_per_server is None:
+            return None
+        return self.lru_capacity_per_server * (self.hash_block_size or self.block_size or self.OLD_BLOCK_BYTES)
 
     def __post_init__(self) -> None:
         within("matchLengthWeight", self.match_length_weight, 0, 1)
+        for key, value in (
+            ("lruCapacityPerServer", self.lru_capacity_per_server),
+            ("hashBlockSize", self.hash_block_size),
+            ("blockSize", self.block_size),
+        ):
+            if value is not None:
+                more_than(key, value, 0)
         if self.match_length_weight:
             more_than("matchLengthScaleTokens", self.match_length_scale_tokens, 0)
 

@@ -49,7 +49,9 @@ class _SessionAffinity:
     profile_name: str = ""
     """Only placements of this profile count. Empty: of any."""
     encoded_endpoint_header_config: EncodedEndpointHeaderConfig = EncodedEndpointHeaderConfig()
+    """Of the first strategy."""
     session_id_config: SessionIdConfig = SessionIdConfig()
+    """Of the second one."""
     _sessions: _Sessions = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

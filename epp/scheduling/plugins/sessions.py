@@ -59,9 +59,9 @@ class SessionIdSource:
     cookie: str = ""
     """Name of a cookie. Ours: the Go picker has it in `session-id-producer`."""
     attribute: str = ""
-    """What another of the Go picker's plugins publishes. None does so here: such a source gives no id."""
+    """What another plugin publishes: here the place that `session-id-producer` names, and without it no id."""
     producer: str = ""
-    """The plugin that publishes the attribute."""
+    """Without effect: the plugin that publishes the attribute."""
 
     def __post_init__(self) -> None:
         if sum(map(bool, (self.header, self.cookie, self.attribute))) != 1:

@@ -26,6 +26,7 @@ class UtilizationDetector:
     """
 
     queue_depth_threshold: int = 5
+    """Waiting requests."""
     kv_cache_util_threshold: float = 0.8
     """Share of the KV cache, above 0 up to 1."""
     metrics_staleness_threshold: str = "200ms"

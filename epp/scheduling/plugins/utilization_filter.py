@@ -33,6 +33,7 @@ class Condition:
     """The most that a metric may be."""
 
     metric: Metric
+    """What is measured."""
     max_value: float
     """Requests; of `kv-cache-utilization` a share, 0 to 1."""
 

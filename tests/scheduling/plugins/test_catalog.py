@@ -30,7 +30,8 @@ GO_PARAMETERS: Mapping[str, str] = {
     "no-hit-lru-scorer": "lruSize prefixMatchInfoProducerName prefixPluginType prefixPluginName",
     "prefix-cache-affinity-filter": "affinityThreshold explorationProbability maxTTFTPenaltyMs ttftSource"
     " peakPrefillThroughput prefixMatchInfoProducerName latencyPredictionInfoProducerName inFlightLoadProducerName",
-    "prefix-cache-scorer": "matchLengthWeight matchLengthScaleTokens prefixMatchInfoProducerName",
+    "prefix-cache-scorer": "matchLengthWeight matchLengthScaleTokens prefixMatchInfoProducerName "
+    "lruCapacityPerServer hashBlockSize blockSize maxPrefixBlocksToMatch autoTune",
     "random-picker": "maxNumOfEndpoints",
     "session-affinity-filter": "strategy profileName encodedEndpointHeaderConfig sessionIdConfig",
     "session-affinity-scorer": "strategy profileName encodedEndpointHeaderConfig sessionIdConfig",

@@ -48,7 +48,6 @@ def test_sources_have_the_go_picker_s_defaults() -> None:
 
 def test_derived_values() -> None:
     assert ApproxPrefixCacheProducer().capacity_tokens == 500_000
-    assert SessionIdProducer().ttl_s == 1800.0
 
 
 def test_tokenizers_are_accepted_with_a_remark() -> None:

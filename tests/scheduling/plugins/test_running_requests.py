@@ -18,5 +18,5 @@ def test_scores_follow_the_go_picker(running: list[float], expected: list[float]
 
 
 def test_what_was_placed_or_ended_since_the_scrape_counts() -> None:
-    pool = pool_with(3, running_base=[4, 4, 4], requests=[6, 4, 0], requests_at_scrape=[4, 4, 2])
+    pool = pool_with(3, running_base=[4, 4, 4], requests=[6, 4, 0], requests_base=[4, 4, 2])
     assert scored(RunningRequestsSizeScorer(), chat(), view(pool)) == [0.0, 0.5, 1.0]

@@ -5,7 +5,7 @@ from tests.scheduling.plugins.contract import chat, kept, pool_with, view
 
 COLUMNS = {
     "requests": [0, 5, 1, 0],
-    "requests_at_scrape": [0, 5, 1, 0],
+    "requests_base": [0, 5, 1, 0],
     "foreign_requests": [0, 0, 0, 9],
     "running_base": [0, 3, 1, 9],
     "waiting_base": [0, 2, 0, 0],

@@ -1,0 +1,79 @@
+"""`epp serve` as a process."""
+
+import signal
+import urllib.request
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.commands.running import epp, plain, run, terminal
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+
+PORTS = ("--grpc-port=0", "--grpc-health-port=0", "--metrics-port=0", "--bind=127.0.0.1")
+PLAIN = ("--endpoint=127.0.0.1:1", "--secure-serving=false", *PORTS)
+GO_FILE = Path(__file__).parents[1] / "data" / "llm-d" / "file-discovery.yaml"
+
+
+def health(port: int, name: str) -> int:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        request = health_pb2.HealthCheckRequest(service=name)
+        return int(health_pb2_grpc.HealthStub(channel).Check(request, timeout=30).status)
+
+
+def test_the_go_pickers_flags_and_file_start_it_and_sigterm_ends_it(tmp_path: Path) -> None:
+    endpoints = tmp_path / "endpoints.yaml"
+    endpoints.write_text("endpoints:\n- {name: vllm-0, address: 127.0.0.1, port: 1}\n")
+    config = tmp_path / "config.yaml"
+    config.write_text(GO_FILE.read_text().replace("/etc/llm-d/endpoints.yaml", str(endpoints)))
+    go_flags = ("--pool-name", "x", "--pool-namespace", "ns", "--config-file", str(config), "--zap-encoder", "json")
+    with epp(*go_flags, "-v", "4", "--secure-serving=false", "--drain-timeout", "6s", *PORTS) as picker:
+        served = picker.wait_for("serving")
+        assert (served["pool"], served["transport"], served["tls"]) == ("x", "grpcio", False)
+        picker.wait_for("ready")
+        names = ("", "liveness", "readiness", "inference-extension")
+        assert {health(served["health_port"], name) for name in names} == {SERVING}
+        with urllib.request.urlopen(f"http://127.0.0.1:{served['metrics_port']}/healthz", timeout=30) as answer:
+            assert answer.read() == b"ok\n"
+        picker.signal(signal.SIGHUP)
+        picker.wait_for("configuration taken")
+        config.write_text("kind: [")
+        picker.wait_for("configuration refused, the one in use stays")
+        picker.signal(signal.SIGTERM)
+        picker.wait_for("draining")
+        assert health(served["health_port"], "readiness") != SERVING
+        assert health(served["health_port"], "liveness") == SERVING
+        assert picker.wait() == 0
+        assert picker.said("stopped")
+        assert picker.out == ""
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    with epp(*PLAIN, "--drain-timeout=120s") as picker:
+        picker.wait_for("ready")
+        picker.signal(signal.SIGTERM)
+        picker.wait_for("draining")
+        picker.signal(signal.SIGINT)
+        assert picker.wait() == 128 + signal.SIGINT
+        assert "Traceback" not in picker.err
+
+
+def test_in_a_terminal_the_log_is_for_people_and_ctrl_c_ends_it() -> None:
+    with terminal("serve", *PLAIN) as picker:
+        picker.until(lambda: "ready" in picker.out)
+        picker.signal(signal.SIGINT)
+        assert picker.wait() == 0
+        text = plain(picker.out)
+        assert not any(line.startswith("{") for line in text.splitlines())
+        assert "serving" in text
+        assert "extproc_port=" in text
+
+
+def test_what_keeps_it_from_starting_is_said() -> None:
+    done = run("--endpoints-file=none.yaml", "--secure-serving=false", *PORTS)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "epp: none.yaml: cannot be read (No such file or directory): correct the path or its permissions"
+    )
+    assert "Traceback" not in done.stderr
