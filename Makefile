@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 CODEC  := .venv-codec
 BIN    := $(VENV)/bin
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' epp/__init__.py)
 CACHE  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/endpoint-picker
 
-.PHONY: help env lint types test demo proto proto-check generate lock clean
+.PHONY: help env lint types test demo bench proto proto-check generate lock clean
+.PHONY: wheel runtime-env image dockerfile-lint vllm-env
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -35,7 +37,10 @@ types: env ## Type-check.
 demo: env ## Watch it work: real Envoy, the picker, simulated vLLM pods. KEEP=1 stays up.
 	@$(BIN)/epp demo $(if $(KEEP),--keep)
 
-test: lint types proto-check ## Everything that CI checks.
+bench: env ## Measure what the picker costs, in 2 minutes. FULL=1 writes docs/performance.md, SOAK=1 its memory.
+	@$(BIN)/python -m bench.extproc $(if $(SOAK),--soak,$(if $(FULL),--full)) $(if $(OTHER),--other '$(OTHER)')
+
+test: lint types proto-check dockerfile-lint ## Everything that CI checks.
 	$(BIN)/pytest
 
 PROTO_SOURCES := $(wildcard proto/epp/extproc/*.proto)
@@ -59,6 +64,45 @@ lock: ## Pin what the .in files and pyproject.toml ask for (needs uv).
 	    --extra envoy --extra otel pyproject.toml requirements/dev.in -o requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	    requirements/codec.in -o requirements/codec.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url \
+	    --constraint requirements/dev.txt --extra otel pyproject.toml -o requirements/runtime.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url \
+	    --constraint requirements/dev.txt requirements/build.in -o requirements/build.txt
+
+vllm-env: ## Install a real vLLM for CPU for tests/vllm, once for all checkouts: 4.7 GB in the user's cache folder.
+	$(PYTHON) tools/vllm_env.py
+
+# The image. The Dockerfile runs the same two targets, so they can be tried, and are tested, without Docker.
+RUNTIME := build/runtime
+BUILDER := build/wheel-env
+DIST    := dist
+PIP     := $(BUILDER)/bin/pip --disable-pip-version-check
+
+$(BUILDER)/.stamp: requirements/build.txt
+	$(PYTHON) -m venv $(BUILDER)
+	$(PIP) install --quiet --require-hashes -r requirements/build.txt
+	@touch $@
+
+$(RUNTIME)/.stamp: requirements/runtime.txt $(BUILDER)/.stamp
+	$(PYTHON) -m venv --clear --without-pip $(RUNTIME)
+	$(PIP) --python $(RUNTIME)/bin/python install --quiet --no-compile --only-binary :all: --require-hashes -r requirements/runtime.txt
+	@touch $@
+
+wheel: $(BUILDER)/.stamp ## Build the wheel.
+	@rm -rf $(DIST)
+	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir $(DIST) .
+
+runtime-env: wheel $(RUNTIME)/.stamp ## Make what the image holds, from the wheel and locked versions; RUNTIME=... says where.
+	$(PIP) --python $(RUNTIME)/bin/python install --quiet --no-compile --no-index --no-deps --force-reinstall $(DIST)/*.whl
+	@find $(RUNTIME)/lib -type d -name tests -prune -exec rm -rf {} +
+	$(RUNTIME)/bin/python -m compileall -q --invalidation-mode unchecked-hash $(RUNTIME)/lib
+
+image: ## Build the container image (needs Docker).
+	docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD) \
+	    --tag endpoint-picker:$(VERSION) .
+
+dockerfile-lint: env ## Check the Dockerfile.
+	$(BIN)/hadolint Dockerfile
 
 clean: ## Remove what the targets made.
 	rm -rf $(VENV) $(CODEC) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
