@@ -21,6 +21,9 @@ from epp.endpoints.table import EndpointTable, Row
 
 __all__ = ["Health", "HealthSettings", "Verdict"]
 
+_FAIR_PART_S = 0.25
+"""How long a mean over the pool is good for."""
+
 _FIRST_SHARE = 0.25
 """Of its fair part, what a new endpoint may carry from the start: many new ones must not leave all to one old one."""
 
@@ -73,6 +76,11 @@ class _Record:
     trial_since: float = 0.0
     busy_until: float = 0.0
 
+    @property
+    def is_spotless(self) -> bool:
+        """Another good reply changes nothing."""
+        return self.state is _State.CLOSED and not (self.reply_failures or self.ejections)
+
 
 class Health:
     """Keeps the `usable`, `mature` and `request_limit` columns of one table."""
@@ -115,6 +123,8 @@ class Health:
         """A request that this endpoint served has ended. `placed_at`: a trial is decided by requests placed in it."""
         record = self._records.get(row)
         if record is None:
+            return
+        if verdict is Verdict.UNKNOWN or (verdict is Verdict.GOOD and record.is_spotless):
             return
         if verdict is Verdict.GOOD:
             self._good(row, record, now)
@@ -221,7 +231,7 @@ class Health:
 
     def _slow_start_limit(self, row: Row, now: float) -> float:
         """A share of an endpoint's fair part, which grows with time; at least one request."""
-        if self._fair[0] != now:
+        if now - self._fair[0] >= _FAIR_PART_S:
             self._fair = now, self._fair_part()
         if self._fair[1] == np.inf:
             return np.inf

@@ -46,6 +46,9 @@ class Rates:
         """Goes up when `relative_slowness` changes."""
         self.uniform = True
         """Nothing is known of any endpoint's speed."""
+        self.token_interval = self.DEFAULT_TOKEN_INTERVAL_S
+        """Seconds per output token of the pool's middle endpoint; a default before anything is learned."""
+        self._prefill_rate: float | None = None
 
     def first_token(self, row: Row, work_tokens: float, elapsed_s: float) -> None:
         """A first token came `elapsed_s` after the placement; `work_tokens` of prefill were in front or its own."""
@@ -64,6 +67,7 @@ class Rates:
             return
         column = self._table.columns.token_interval
         column[row] = _smooth(column[row], decode_s / (output_tokens - 1))
+        self._changed = True
 
     def cache_seen(self, row: Row, predicted_tokens: float, observed_tokens: float) -> None:
         """The server told how much of the prompt was cached, after we had predicted it."""
@@ -78,9 +82,8 @@ class Rates:
         self._samples.pop(row, None)
 
     def refresh(self, *, force: bool = False) -> None:
-        """Brings `relative_slowness` up to date where rates have changed, or by `force` when the endpoints have.
-
-        Takes a median over the pool: for a few times a second.
+        """Brings `relative_slowness` and the pool's medians up to date where rates have changed, or by `force` when the
+        endpoints have. For a few times a second.
         """
         if not (self._changed or force):
             return
@@ -94,20 +97,17 @@ class Rates:
         if not self.uniform:
             slowness[known] = np.median(rate[known]) / rate[known]
         columns.relative_slowness[live] = np.clip(slowness, *_SLOWNESS_RANGE)
+        self._prefill_rate = _median_of_known(rate)
+        self.token_interval = _median_of_known(columns.token_interval[live]) or self.DEFAULT_TOKEN_INTERVAL_S
 
-    def median_prefill_rate(self, default: float = DEFAULT_PREFILL_RATE) -> float:
+    def prefill_rate(self, default: float = DEFAULT_PREFILL_RATE) -> float:
         """Tokens per second of the pool's middle endpoint; `default` before anything is learned."""
-        known = self._known(self._table.columns.prefill_rate)
-        return float(np.median(known)) if known.size else default
+        return self._prefill_rate or default
 
-    def median_token_interval(self) -> float:
-        """Seconds per output token of the pool's middle endpoint; a default before anything is learned."""
-        known = self._known(self._table.columns.token_interval)
-        return float(np.median(known)) if known.size else self.DEFAULT_TOKEN_INTERVAL_S
 
-    def _known(self, column: NDArray[np.float64]) -> NDArray[np.float64]:
-        values = column[self._table.live_rows]
-        return values[values > 0]
+def _median_of_known(values: NDArray[np.float64]) -> float | None:
+    known = values[values > 0]
+    return float(np.median(known)) if known.size else None
 
 
 def _smooth(old: float, sample: float) -> float:

@@ -33,8 +33,9 @@ buffer (Envoy: 1 MiB by default), and above the limit for a body, so that one th
 
 _EOF = grpc.aio.EOF
 
-_MAX_PAUSE_S = 1.0
-"""Between two ticks of the router, also after a tick that failed."""
+_MIN_PAUSE_S, _MAX_PAUSE_S = 0.02, 1.0
+"""Between two ticks of the router; the longest also after a tick that failed. Where replies are not seen every request
+has a time at which its prefill should be over: one tick for each would cost as much as a tenth of a decision."""
 
 ServicerContext: TypeAlias = Any
 """`grpc.aio.ServicerContext`, of which grpcio ships no types; here it reads and writes bytes."""
@@ -148,7 +149,7 @@ class ExtProcService:
         """One tick of the router. Returns after how many seconds the next one is due."""
         try:
             self.deliver(self.router.tick(self.clock()))
-            return max(0.0, min(_MAX_PAUSE_S, self.router.wake_at() - self.clock()))
+            return max(_MIN_PAUSE_S, min(_MAX_PAUSE_S, self.router.wake_at() - self.clock()))
         except Exception as error:  # without ticks charges would stay and late answers would never come
             self.observer.internal_error(error)
             return _MAX_PAUSE_S

@@ -69,6 +69,8 @@ _DECODER = msgspec.json.Decoder(Fields)
 
 _NAMES = frozenset(Fields.__struct_fields__)
 
+_SHORT_BYTES = 8192
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -132,8 +134,12 @@ def _read_replaced(body: bytes, replaced: bytes) -> Reading:
 
 
 def _span(body: bytes, value: Raw) -> tuple[int, int] | None:
-    """Position of a view in what it is a view of, by their addresses; by another scan if it is none after all."""
+    """Position of a view in what it is a view of: where its text stands if only once in a short body, which takes a
+    third of the time; else by their addresses; by another scan if it is no view after all.
+    """
     text = bytes(value)
+    if len(body) <= _SHORT_BYTES and body.find(text, (start := body.find(text)) + 1) < 0:
+        return start, start + len(text)
     start = _address(value) - (id(body) + _OFFSET_IN_BYTES)
     if start >= 0 and body[start : start + len(text)] == text:
         return start, start + len(text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from epp.exchange import Headers
 from epp.requests.types import Dialect, Operation
@@ -26,6 +27,9 @@ class Route:
 
 
 _PATH_HEADERS = (":path", "x-original-path", "x-forwarded-path")
+
+_KEPT, _KEPT_CHARS = 512, 256
+"""Paths come from the network: how many are remembered, and how long they may be."""
 
 _SEGMENTS = 3
 """Most segments in a key of the table below."""
@@ -88,9 +92,12 @@ def dialect_of(headers: Headers) -> Dialect:
 
 def body_form(headers: Headers) -> BodyForm:
     """Form of the body by content-type and content-encoding."""
-    if (headers.get("content-encoding") or "identity").strip().lower() not in ("identity", ""):
+    encoding, content_type = headers.get("content-encoding"), headers.get("content-type") or ""
+    if encoding is not None and encoding.strip().lower() not in ("identity", ""):
         return BodyForm.OTHER
-    media_type = (headers.get("content-type") or "").partition(";")[0].strip().lower()
+    if content_type == "application/json":
+        return BodyForm.JSON
+    media_type = content_type.partition(";")[0].strip().lower()
     if not media_type or media_type.endswith(("/json", "+json")):
         return BodyForm.JSON
     if media_type in ("text/plain", "application/x-www-form-urlencoded"):
@@ -106,7 +113,13 @@ def _path(headers: Headers) -> str | None:
 
 
 def _match(path: str) -> Route | None:
-    segments = path.partition("?")[0].rstrip("/").rsplit("/", _SEGMENTS)[-_SEGMENTS:]
+    path = path.partition("?")[0]
+    return _looked_up(path) if len(path) <= _KEPT_CHARS else _looked_up.__wrapped__(path)
+
+
+@lru_cache(maxsize=_KEPT)
+def _looked_up(path: str) -> Route | None:
+    segments = path.rstrip("/").rsplit("/", _SEGMENTS)[-_SEGMENTS:]
     for first in range(len(segments)):
         if match := _ROUTES.get("/".join(segments[first:])):
             return match

@@ -113,7 +113,7 @@ class Replies:
     def _let_go(self, flight: Flight, now: float) -> Outcome:
         """Nobody will tell how it goes on: the charge stays for as long as the request should take."""
         first_token_at = self._first_token_at(flight, flight.record.at)
-        interval = self._pool.rates.median_token_interval()
+        interval = self._pool.rates.token_interval
         self._pool.ledger.release_later(flight.charge, first_token_at, first_token_at + flight.output_tokens * interval)
         return _outcome(flight, Verdict.UNKNOWN, _NO_USAGE, now)
 
@@ -139,7 +139,7 @@ class Replies:
         return flight.charge.ref.row
 
     def _first_token_at(self, flight: Flight, placed_at: float) -> float:
-        return placed_at + flight.work_ahead_tokens / self._pool.rates.median_prefill_rate()
+        return placed_at + flight.work_ahead_tokens / self._pool.rates.prefill_rate()
 
 
 def _shows_first_token(flight: Flight) -> bool:
@@ -150,8 +150,10 @@ def _shows_first_token(flight: Flight) -> bool:
 
 def _canonical(served: str | None) -> str | None:
     """An address as the table writes it; None for what is no address."""
+    if not served:
+        return None
     try:
-        host, port = split_address(served or "")
+        host, port = split_address(served)
         return canonical_address(host, port or 0)
     except ValueError:
         return None

@@ -59,26 +59,31 @@ class LeastWorkCost:
     def cost(self, request: InferenceRequest, view: View) -> Values:
         """Tokens of prefill work at the pool's median speed."""
         slowness, outstanding, uncached = self._slowness(view), view.outstanding, view.uncached_tokens
-        wait = view.backlog_tokens * slowness
-        prefill = uncached * slowness
+        wait, prefill = view.backlog_tokens, uncached
+        if slowness is not None:
+            wait, prefill = wait * slowness, prefill * slowness
         decode = outstanding * self.request_tokens + view.context_tokens * self.context_share
-        impact = uncached * self.impact * outstanding + self._eviction(view, uncached)
+        impact = uncached * outstanding
+        impact *= self.impact
+        impact += self._eviction(view, uncached)
         view.note("wait", wait)
         view.note("prefill", prefill)
         view.note("decode", decode)
         view.note("impact", impact)
-        total = wait + prefill + decode + impact
+        total = wait + prefill
+        total += decode
+        total += impact
         if request.adapter:
             adapter = self._adapter(request.adapter, view)
             view.note("adapter", adapter)
             total += adapter
         return total
 
-    def _slowness(self, view: View) -> Values | float:
-        """Work on an endpoint in work at the pool's median speed; 1 where nothing is known."""
+    def _slowness(self, view: View) -> Values | None:
+        """Work on an endpoint in work at the pool's median speed; None where nothing is known of any."""
         rates = view.pool.rates
         if rates.uniform:
-            return 1.0
+            return None
         known = self._speeds
         if known is None or known[0] is not rates or known[1] != rates.version:
             powers = view.pool.table.columns.relative_slowness**self.speed_exponent
@@ -87,12 +92,16 @@ class LeastWorkCost:
 
     def _eviction(self, view: View, uncached: Values) -> Values:
         """What does not fit beside what is there already."""
-        used = np.maximum(view.kv_tokens, view.context_tokens)
-        over: Values = used + uncached + (view.features.output_tokens - view.capacity_tokens)
-        return self.eviction * np.maximum(over, 0.0)
+        over = np.maximum(view.kv_tokens, view.context_tokens)
+        over -= view.capacity_tokens
+        over += uncached
+        over += view.features.output_tokens
+        np.maximum(over, 0.0, out=over)
+        over *= self.eviction
+        return over
 
     def _adapter(self, adapter: str, view: View) -> Values:
-        rate = view.pool.rates.median_prefill_rate()
+        rate = view.pool.rates.prefill_rate()
         load, wait = self.adapter_load_s * rate, self.adapter_wait_s * rate
         by_state = np.zeros(len(AdapterState))
         by_state[AdapterState.LOADABLE] = load

@@ -100,27 +100,25 @@ class RendezvousPicker:
 
     def pick(self, values: Values, view: View) -> Order:
         """Indices, best first; beyond the first by value alone."""
-        best = values.max()
-        equal = np.flatnonzero(values >= best - self.tolerance * abs(best) - self.slack)
+        best = float(values[values.argmax()])
+        equal = (values >= best - self.tolerance * abs(best) - self.slack).nonzero()[0]
         if len(equal) == 1:
             first = equal
         elif not view.features.chain:
             first = equal[[view.rng.integers(len(equal))]]
         else:
-            first = equal[[int(np.argmax(self._weights(view)[equal]))]]
+            place = mixed(view.address_hashes[equal] ^ np.uint64(self._key(view))).argmax()
+            first = equal[place : place + 1]
         if self.max_num_of_endpoints == 1:
             return first
         order = np.argsort(-values, kind="stable")
         return np.concatenate((first, order[order != first[0]]))[: self.max_num_of_endpoints]
 
-    def _weights(self, view: View) -> NDArray[np.uint64]:
-        return mixed(view.address_hashes ^ np.uint64(self._key(view)))
-
     @staticmethod
     def _key(view: View) -> int:
         """Hash of the first block that no candidate holds; of the last one when somebody holds them all."""
         chain: PrefixChain = view.features.chain
-        held = int(view.matched_blocks.max())
+        held = int(view.matched_blocks.max()) if view.any_matched else 0
         start = min(held * HASH_BYTES, len(chain) - HASH_BYTES)
         return int.from_bytes(chain[start : start + HASH_BYTES], "little")
 

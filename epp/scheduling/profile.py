@@ -45,6 +45,11 @@ class Slot:
     plugin: object
     slow_calls: int = 0
     off: bool = False
+    timed: bool = field(init=False)
+    """Users' plugins may block. Ours do not: one that takes long was kept from running by something else."""
+
+    def __post_init__(self) -> None:
+        self.timed = not type(self.plugin).__module__.startswith("epp.")
 
 
 @dataclass(slots=True, eq=False)
@@ -145,14 +150,17 @@ class Profile:
         """Calls a plugin. What the plugin returns; None when it failed, took too long, or is switched off."""
         if slot.off:
             return None
-        started = self.stopwatch() if self.stopwatch else 0.0
+        stopwatch = self.stopwatch if slot.timed else None
+        started = stopwatch() if stopwatch else 0.0
         try:
             result = call()
         except Exception as error:
             if self.faults:
                 self.faults.plugin_failed(slot.name, error)
             return None
-        if self.stopwatch and (took := self.stopwatch() - started) > self.slow_s:
+        if stopwatch is None:
+            return result
+        if (took := stopwatch() - started) > self.slow_s:
             self._too_slow(slot, took)
             return None
         slot.slow_calls = 0
@@ -174,7 +182,7 @@ def _checked_mask(keep: object, size: int) -> NDArray[np.bool_]:
 
 def _checked_values(values: object, size: int) -> NDArray[np.float64]:
     array = np.asarray(values, np.float64)
-    if array.shape != (size,) or isnan(array.min()):  # the smallest of numbers with NaN among them is NaN
+    if array.shape != (size,) or isnan(array[array.argmin()]):  # the smallest of numbers with NaN among them is NaN
         raise UnusableValuesError(
             f"returned an array of shape {array.shape} or NaN, not a number for {size} candidates"
         )

@@ -86,4 +86,4 @@ class PrefixCacheAffinityFilter:
         if self.peak_prefill_throughput is not None:
             return self.peak_prefill_throughput
         learned = view.prefill_rate
-        return np.where(learned > 0, learned, view.pool.rates.median_prefill_rate(DEFAULT_PEAK_PREFILL_THROUGHPUT))
+        return np.where(learned > 0, learned, view.pool.rates.prefill_rate(DEFAULT_PEAK_PREFILL_THROUGHPUT))

@@ -52,6 +52,7 @@ def test_until_rates_are_learned_the_go_picker_s_default_counts() -> None:
 )
 def test_learned_rates_count_where_none_is_given(rates: list[float], expected: list[int]) -> None:
     pool = pool_with(2, prefill_tokens=[19_000, 0], prefill_rate=rates)
+    pool.rates.refresh(force=True)
     look = view(pool, blocks=[10, 0], prompt_tokens=640)
     assert kept(PrefixCacheAffinityFilter(), PROMPT, look) == expected
     assert kept(PrefixCacheAffinityFilter(peak_prefill_throughput=1e9), PROMPT, look) == [0]
