@@ -43,6 +43,7 @@ class Columns:
     # The same, faded towards the pool's worst while it ages (kept by `freshness`).
     running_base: Floats = _column(fill=0.0, unit="requests", source="running_seen")
     waiting_base: Floats = _column(fill=0.0, unit="requests", source="waiting_seen")
+    context_at_scrape: Floats = _column(fill=0.0, unit="tokens", source="context_tokens, when the scrape came")
     requests_base: Floats = _column(fill=0.0, unit="requests", source="requests_at_scrape, followed while it ages")
     kv_usage_base: Floats = _column(fill=0.0, unit="share 0..1", source="kv_usage_seen")
 

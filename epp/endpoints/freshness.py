@@ -56,6 +56,7 @@ class Freshness:
                 getattr(columns, name)[row] = value
         columns.scraped_at[row] = now
         columns.requests_at_scrape[row] = self._ledger.requests_at(row, asked_at)
+        columns.context_at_scrape[row] = columns.context_tokens[row]
         self._show(np.array([row]))
 
     def fade(self, now: float) -> None:

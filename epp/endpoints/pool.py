@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -110,8 +110,9 @@ class EndpointPool:
         if (row := self.table.row_of(address)) is not None:
             self.models.seen(row, cards)
 
-    def candidates(self, allowed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-        """Rows to choose from: the best class that is not empty, within `allowed` (None: all).
+    def candidates(self, allowed: NDArray[np.bool_] | None) -> Iterator[NDArray[np.int64]]:
+        """Rows to choose from within `allowed` (None: all): first the best class that is not empty, then wider ones,
+        for when filters leave nothing of it. Nothing at all when nothing is allowed.
 
         Classes: usable and within their limits; usable; reachable, where only scrapes fail; any.
         """
@@ -121,13 +122,16 @@ class EndpointPool:
         usable = columns.usable[rows]
         welcome = usable & (columns.requests[rows] < columns.request_limit[rows])
         if welcome.all():
-            return rows
+            if len(rows):
+                yield rows
+            return
         if welcome.any() and not self._crowded(rows[welcome], rows[usable]):
-            return rows[welcome]
-        if usable.any():
-            return rows[usable]
-        reachable = columns.reachable[rows]
-        return rows[reachable] if reachable.any() else rows
+            yield rows[welcome]
+        tried = int(welcome.sum())
+        for wider in (usable, columns.reachable[rows], np.ones(len(rows), np.bool_)):
+            if (size := int(wider.sum())) > tried:
+                tried = size
+                yield rows[wider]
 
     def _crowded(self, welcome: NDArray[np.int64], usable: NDArray[np.int64]) -> bool:
         """Limits send too much to those without: better an endpoint that has just started than one that drowns."""

@@ -125,7 +125,7 @@ class RequestSide:
             return [self._ready(BodyState.UNSEEN)]
         if self._mode in _BUFFERED:
             self._in_headers = False
-            return [messages.headers_answer(reply=False)]
+            return [messages.headers_answer(reply=False, remove_headers=self._spoofed())]
         return []
 
     def on_body(self, message: wire.HttpBody) -> list[Step]:
@@ -249,6 +249,12 @@ class RequestSide:
             if isinstance(self._body, bytes):
                 self._body = bytearray(self._body)
             self._body += data
+
+    def _spoofed(self) -> tuple[str, ...]:
+        """The client's own destination, where headers are answered before the pick: a request that then has trailers
+        and no body gets its pick in metadata alone.
+        """
+        return (DESTINATION,) if DESTINATION in self._headers else ()
 
     def _answer_or_owe(self, part: _Part) -> list[Step]:
         if self.answered:

@@ -88,7 +88,7 @@ class Decider:
         if request.target_model and (serving := self.pool.models.mask(request.target_model)) is not None:
             restrictions.append(("model", serving))
         if ready.hurried:
-            return self.scheduler.by_load(features, restrictions, now, "overloaded: picked by load alone")
+            return self.scheduler.by_load(request, features, restrictions, now, "overloaded: picked by load alone")
         return self.scheduler.schedule(request, features, restrictions, now)
 
 

@@ -13,6 +13,9 @@ __all__ = ["Replies"]
 
 _NO_USAGE = Usage()
 
+_NOT_OFFERED = (501, 505)
+"""The server does not have what the client asked for (vLLM's Rust frontend: /v1/messages)."""
+
 
 class Replies:
     """Follows the replies of placed requests. Each method does what an event means, and is called once per event."""
@@ -91,7 +94,7 @@ class Replies:
         if status == 503 and "json" in flight.content_type:
             return Verdict.BUSY
         if status >= 500:
-            return Verdict.FAILED
+            return Verdict.UNKNOWN if status in _NOT_OFFERED else Verdict.FAILED
         if 200 <= status < 300:
             return Verdict.FAILED if report is not None and report.fault is not None else Verdict.GOOD
         return Verdict.UNKNOWN

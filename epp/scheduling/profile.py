@@ -92,6 +92,15 @@ class Profile:
 
     def run(self, request: InferenceRequest, view: View) -> NDArray[np.int64]:
         """Table rows of the chosen endpoints, best first; empty when filters left none."""
+        view = self.filtered(request, view)
+        if not len(view):
+            return view.rows
+        values = self._values(request, view)
+        view.trace.step(Kind.TOTAL, self.name, view.rows, values)
+        return view.rows[self._pick(values, view)]
+
+    def filtered(self, request: InferenceRequest, view: View) -> View:
+        """The candidates that the filters leave."""
         view.trace.profile = self.name
         for slot in self.filters:
             keep = self._keep(slot, request, view)
@@ -101,10 +110,9 @@ class Profile:
             if not keep.all():
                 view = view.narrowed(keep)
             if not len(view):
-                return view.rows
-        values = self._values(request, view)
-        view.trace.step(Kind.TOTAL, self.name, view.rows, values)
-        return view.rows[self._pick(values, view)]
+                view.trace.saturated = getattr(slot.plugin, "judges_load", False)
+                break
+        return view
 
     def slots(self) -> Iterable[Slot]:
         """All plugins in the order in which they run; one that has two places comes twice."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,33 +37,53 @@ class Scheduler:
         self, request: InferenceRequest, features: Features, restrictions: Sequence[Restriction], now: float
     ) -> Decision | Refusal:
         """The decision by the profile."""
-        view = self._view(features, restrictions, now)
-        if not len(view):
-            return Refusal.NO_ENDPOINTS
-        rows = self.profile.run(request, view)
-        return self._decision(rows, view) if len(rows) else Refusal.FILTERED
+        return self._decide(features, restrictions, now, partial(self.profile.run, request))
 
     def by_load(
-        self, features: Features, restrictions: Sequence[Restriction], now: float, note: str
+        self, request: InferenceRequest, features: Features, restrictions: Sequence[Restriction], now: float, note: str
     ) -> Decision | Refusal:
-        """A decision by the number of requests under way alone: for when there is no time for more."""
-        view = self._view(features, restrictions, now)
-        if not len(view):
-            return Refusal.NO_ENDPOINTS
+        """A decision by filters and the number of requests under way alone: for when there is no time for more."""
+        return self._decide(features, restrictions, now, partial(self._least_loaded, request, note))
+
+    def _decide(
+        self,
+        features: Features,
+        restrictions: Sequence[Restriction],
+        now: float,
+        choose: Callable[[View], NDArray[np.int64]],
+    ) -> Decision | Refusal:
+        """Tries wider classes of candidates as long as filters leave nothing, unless for having too much to do: what
+        health keeps apart is no way out of saturation.
+        """
+        refusal = Refusal.NO_ENDPOINTS
+        for rows in self._pool.candidates(_all_of(restrictions)):
+            view = self._view(rows, features, restrictions, now)
+            chosen = choose(view)
+            if len(chosen):
+                return self._decision(chosen, view)
+            refusal = Refusal.FILTERED
+            if view.trace.saturated:
+                break
+        return refusal
+
+    def _least_loaded(self, request: InferenceRequest, note: str, view: View) -> NDArray[np.int64]:
         view.trace.note = note
+        view = self.profile.filtered(request, view)
+        if not len(view):
+            return view.rows
         values = least_loaded(view)
         view.trace.step(Kind.TOTAL, "least-loaded", view.rows, values)
-        best = np.flatnonzero(values == values.max())
-        return self._decision(view.rows[best[[self._rng.integers(len(best))]]], view)
+        best = (values == values.max()).nonzero()[0]
+        chosen: NDArray[np.int64] = view.rows[best[[self._rng.integers(len(best))]]]
+        return chosen
 
-    def _view(self, features: Features, restrictions: Sequence[Restriction], now: float) -> View:
+    def _view(
+        self, rows: NDArray[np.int64], features: Features, restrictions: Sequence[Restriction], now: float
+    ) -> View:
         table = self._pool.table
         trace = Trace(table.addresses, table.live_rows, features.prompt_tokens, features.output_tokens)
-        allowed: NDArray[np.bool_] | None = None
         for name, mask in restrictions:
             trace.step(Kind.FILTER, name, table.live_rows, mask[table.live_rows])
-            allowed = mask if allowed is None else allowed & mask
-        rows = self._pool.candidates(allowed)
         if len(rows) < len(table.live_rows):
             trace.step(Kind.FILTER, "available", table.live_rows, np.isin(table.live_rows, rows))
         matched = self._index.match(features.chain, table.size) if features.chain else None
@@ -102,3 +123,10 @@ class Scheduler:
         )
         addresses = table.addresses
         return Decision((placement,), tuple(addresses[other] for other in rows.tolist()), view.trace)
+
+
+def _all_of(restrictions: Sequence[Restriction]) -> NDArray[np.bool_] | None:
+    allowed: NDArray[np.bool_] | None = None
+    for _, mask in restrictions:
+        allowed = mask if allowed is None else allowed & mask
+    return allowed

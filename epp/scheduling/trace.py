@@ -84,6 +84,8 @@ class Trace:
     note: str = ""
     """Why the decision was not made in the ordinary way."""
     profile: str = ""
+    saturated: bool = False
+    """The filter that left nothing judges load."""
     _steps: list[_Step] = field(default_factory=list)
 
     def step(

@@ -42,7 +42,11 @@ Mask = NDArray[np.bool_]
 
 
 class Filter(Protocol):
-    """Says which candidates may be used."""
+    """Says which candidates may be used.
+
+    When filters leave nothing, they are asked again about endpoints that health keeps apart for now. A filter with an
+    attribute `judges_load = True` wants none of that: what it left nothing of has too much to do.
+    """
 
     def keep(self, request: InferenceRequest, view: View) -> Mask:
         """Boolean (n,). All False means that none may: the request is refused unless the filter is meant otherwise."""

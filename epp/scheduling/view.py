@@ -110,9 +110,22 @@ class View:
         return np.where(waiting > 0, np.maximum(0.0, waiting + self._since_scrape), 0.0)
 
     @property
+    def expected_waiting(self) -> Values:
+        """The same for comparing endpoints: what was placed since the scrape counts everywhere. Where a scrape is a
+        second old and nobody queued, all would go to one endpoint otherwise.
+        """
+        return np.maximum(0.0, self._column("waiting_base") + self._since_scrape)
+
+    @property
     def kv_usage(self) -> Values:
         """Share of the KV cache that requests use, 0 to 1."""
         return self._column("kv_usage_base")
+
+    @property
+    def expected_kv_usage(self) -> Values:
+        """The same for comparing endpoints: with what was placed since the scrape, where the capacity is known."""
+        placed = np.maximum(0.0, self._column("context_tokens") - self._column("context_at_scrape"))
+        return np.minimum(1.0, self.kv_usage + placed / self.capacity_tokens)
 
     @property
     def capacity_tokens(self) -> Values:

@@ -52,9 +52,13 @@ def test_a_restart_empties_the_cache(first: dict[str, float], second: dict[str, 
     assert caches.lost == ([Row(0)] if lost else [])
 
 
-def candidates(pool: EndpointPool, allowed: list[bool] | None = None) -> list[int]:
+def classes(pool: EndpointPool, allowed: list[bool] | None = None) -> list[list[int]]:
     mask = None if allowed is None else np.array(allowed)
-    return pool.candidates(mask).tolist()
+    return [rows.tolist() for rows in pool.candidates(mask)]
+
+
+def candidates(pool: EndpointPool, allowed: list[bool] | None = None) -> list[int]:
+    return classes(pool, allowed)[0]
 
 
 def test_the_best_class_of_endpoints_that_is_not_empty_is_chosen_from() -> None:
@@ -71,6 +75,17 @@ def test_the_best_class_of_endpoints_that_is_not_empty_is_chosen_from() -> None:
     assert candidates(pool) == [0, 1, 2, 3], "any"
     columns.reachable[1] = True
     assert candidates(pool, [True, False, True, False]) == [0, 2], "within what is allowed"
+
+
+def test_wider_classes_follow_for_filters_that_leave_nothing() -> None:
+    pool, _ = pool_of(1, 2, 3, 4)
+    columns = pool.table.columns
+    columns.request_limit[1] = 0.0
+    columns.usable[[2, 3]] = False
+    columns.reachable[3] = False
+    assert classes(pool) == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3]]
+    assert classes(pool, [False, True, True, False]) == [[1], [1, 2]]
+    assert classes(pool, [False] * 4) == []
 
 
 def test_limits_of_slow_starters_do_not_drown_the_one_endpoint_without() -> None:

@@ -144,6 +144,15 @@ TRANSCRIPTS = {
         < trailers metadata={A}
         > reset
         . no-reply""",
+    "buffered: a client's own destination is gone before the pick": f"""
+        > headers buffered/buffered x-gateway-destination-endpoint=9.9.9.9:1
+        < headers -x-gateway-destination-endpoint
+        > trailers
+        ! ready complete 0 B
+        = pick {A}
+        < trailers metadata={A}
+        > reset
+        . no-reply""",
     "buffered: a proxy that sends no headers at all": f"""
         > body 12 eos buffered/buffered
         ! ready complete 12 B

@@ -134,6 +134,21 @@ def test_tails_are_evicted_before_roots() -> None:
     assert matched(index, chain(1, 8, 9), 1) == [3]
 
 
+@pytest.mark.parametrize("capacity", range(7))
+def test_a_chain_that_another_endpoint_s_chain_has_split_is_evicted_from_its_tail(capacity: int) -> None:
+    index, model = PrefixIndex(), Model()
+    for names in ((1, 2, 3, 4), (5, 6)):
+        index.insert(chain(*names), 0)
+        model.insert(split(chain(*names)), 0)
+    index.insert(chain(1, 2, 9), 1)
+    index.set_capacity(0, capacity)
+    model.capacity[0] = capacity
+    model.fit(0)
+    for names in ((1, 2, 3, 4), (5, 6)):
+        assert matched(index, chain(*names), ROWS)[0] == model.match(split(chain(*names)), 0)
+    assert index.blocks_of(0) == capacity
+
+
 def test_what_was_used_again_is_not_undone() -> None:
     index = PrefixIndex()
     insertion = index.insert(chain(1, 2, 3), 0)

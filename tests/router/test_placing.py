@@ -2,8 +2,15 @@ import json
 
 import pytest
 
+from epp.endpoints import EndpointSpec, Verdict
 from epp.exchange import BodyState, EndCause, Observe, Pick, Rejection, ReplyView
 from epp.router import STATUS, ModelRewrite, NullObserver, Reason, RouterSettings, TargetSettings, WeightedModel
+from epp.scheduling import Profile, Slot, Weighted, default_profile
+from epp.scheduling.pickers import MaxScorePicker
+from epp.scheduling.plugins.by_label import DecodeFilter
+from epp.scheduling.plugins.kv_cache_utilization import KvCacheUtilizationScorer
+from epp.scheduling.plugins.queue import QueueScorer
+from epp.scheduling.plugins.utilization_filter import Condition, UtilizationFilter
 from tests.router.desk import LONG, Desk, address, chat
 
 
@@ -286,6 +293,65 @@ def test_decisions_that_nobody_can_ask_for_keep_no_arrays() -> None:
         desk.place()
     assert [one.terms for one in oldest.decision.trace.explain().candidates] == [{}], "only the pick is left"
     assert len(desk.router.decisions[0].decision.trace.explain().candidates) == 3
+
+
+def with_roles(desk: Desk, *roles: str) -> None:
+    specs = [EndpointSpec(address(n), labels={"llm-d.ai/role": role}) for n, role in enumerate(roles, 1)]
+    desk.router.replace_endpoints(specs, desk.now)
+
+
+def profile_of(*filters: object) -> Profile:
+    return Profile(
+        "p", filters=[Slot(f"filter {n}", one) for n, one in enumerate(filters)], cost=default_profile().cost
+    )
+
+
+@pytest.mark.parametrize("trouble", ["busy", "new", "not scraped", "ejected"])
+def test_an_endpoint_that_filters_leave_alone_is_used_whatever_health_says_of_it(trouble: str) -> None:
+    desk = Desk(0, profile=profile_of(DecodeFilter()))
+    with_roles(desk, "decode", "prefill", "prefill")
+    health, row = desk.router.pool.health, desk.router.pool.table.row_of(address(1))
+    assert row is not None
+    if trouble != "new":
+        desk.wait(100.0)
+    for _ in range(4):
+        if trouble == "busy":
+            health.replied(row, Verdict.BUSY, desk.now)
+        elif trouble == "not scraped":
+            desk.router.pool.scrape_failed(address(1), now=desk.now)
+        elif trouble == "ejected":
+            health.replied(row, Verdict.FAILED, desk.now)
+    assert {desk.place(chat(f"{n} {LONG}"))[1] for n in range(4)} == {address(1)}
+
+
+def test_saturation_is_not_relieved_by_what_health_keeps_apart() -> None:
+    desk = Desk(2, profile=profile_of(UtilizationFilter((Condition("active-requests", 0),))))
+    desk.router.pool.table.columns.usable[0] = False
+    desk.place()
+    _, outcome = desk.ask()
+    assert isinstance(outcome, Rejection)
+    assert outcome.status == 429
+
+
+def test_overloaded_requests_still_obey_filters() -> None:
+    desk = Desk(0, profile=profile_of(DecodeFilter()))
+    with_roles(desk, "prefill", "decode", "prefill")
+    for _ in range(10):
+        _, outcome = desk.ask(hurried=True)
+        assert isinstance(outcome, Pick)
+        assert outcome.destinations == (address(2),)
+
+
+def test_idle_endpoints_of_one_scrape_are_not_all_the_same_to_the_go_pickers_profile() -> None:
+    scorers = [Weighted("queue", QueueScorer(), weight=2.0), Weighted("kv", KvCacheUtilizationScorer(), weight=2.0)]
+    desk = Desk(0, profile=Profile("p", scorers=scorers, picker=Slot("best", MaxScorePicker())))
+    desk.endpoints(1, 2, 3, 4)
+    desk.wait(100.0)
+    for number, usage in enumerate((0.10, 0.11, 0.12, 0.13), 1):
+        desk.scrape(number, running=0, waiting=0, kv_usage=usage, capacity_tokens=400_000)
+    for n in range(100):
+        desk.place(chat(f"{n} {LONG}"))
+    assert max(desk.load()) < 35
 
 
 def test_a_hint_that_is_sent_again_sees_endpoints_that_came_since() -> None:

@@ -128,6 +128,9 @@ def fail(desk: Desk, exchange: ExchangeId, how: str) -> None:
         case "busy":
             desk.headers(exchange, 503, "application/json")
             desk.end(exchange, b'{"error":{"message":"The engine is currently busy","code":503}}')
+        case "not offered":
+            desk.headers(exchange, 501, "application/json")
+            desk.end(exchange, b'{"error":{"message":"not implemented","code":501}}')
         case "client error":
             desk.headers(exchange, 400, "application/json")
             desk.end(exchange, b'{"error":{"message":"bad","code":400}}')
@@ -144,6 +147,7 @@ def fail(desk: Desk, exchange: ExchangeId, how: str) -> None:
         "empty stream": True,
         "engine error in a stream": True,
         "busy": False,
+        "not offered": False,
         "client error": False,
         "abort": False,
     }.items(),

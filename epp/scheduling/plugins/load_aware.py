@@ -18,7 +18,8 @@ __all__ = ["LoadAwareScorer"]
 class LoadAwareScorer:
     """0.5 * (1 - min(waiting, threshold) / threshold). Source: llm-d-router `loadaware`.
 
-    Differs from the Go picker: a threshold of 0 or less is refused, not replaced by the default.
+    Differs from the Go picker: what was placed since the scrape counts as queued, so that idle endpoints are not all
+    alike; a threshold of 0 or less is refused, not replaced by the default.
     """
 
     threshold: int = 128
@@ -29,4 +30,4 @@ class LoadAwareScorer:
 
     def score(self, request: InferenceRequest, view: View) -> Values:  # noqa: ARG002
         """Float (n,) in [0, 0.5]."""
-        return 0.5 * (1.0 - np.minimum(view.waiting, self.threshold) / self.threshold)
+        return 0.5 * (1.0 - np.minimum(view.expected_waiting, self.threshold) / self.threshold)

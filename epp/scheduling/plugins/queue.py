@@ -32,4 +32,4 @@ class QueueScorer:
 
     def score(self, request: InferenceRequest, view: View) -> Values:  # noqa: ARG002
         """Float (n,) in [0, 1]."""
-        return falling(view.waiting)
+        return falling(view.expected_waiting)

@@ -136,8 +136,8 @@ class EndpointTokens:
 class SessionBindings:
     """The strategy `session_id`: remembers where the last request of each session went.
 
-    A session whose endpoint is no candidate any more is unbound, and bound again where it goes next. One whose
-    endpoint was a candidate stays bound to it, wherever this request went.
+    A session whose endpoint has left or cannot be used is unbound, and bound again where it goes next. One whose
+    endpoint is only passed over for now stays bound to it, wherever this request goes.
     """
 
     def __init__(self, config: SessionIdConfig, limit: int = MAX_SESSIONS) -> None:
@@ -157,10 +157,10 @@ class SessionBindings:
         if address is None:
             return None
         row = view.pool.table.row_of(address)
-        index = None if row is None else _index_of(row, view)
-        if index is None:
+        if row is None or not view.pool.table.columns.usable[row]:
             del self._bindings[session]
-        return index
+            return None
+        return _index_of(row, view)
 
     def placed(self, request: InferenceRequest, address: str, now: float) -> None:
         """Binds the session, or keeps its binding alive."""

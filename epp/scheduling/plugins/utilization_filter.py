@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class UtilizationFilter:
     Differs from the Go picker: old or missing metrics fade to the pool's worst instead of reading as 0; requests of
     others are active too, as far as scrapes show them.
     """
+
+    judges_load: ClassVar[bool] = True
 
     conditions: tuple[Condition, ...] = ()
     """At least one."""

@@ -24,9 +24,9 @@ def test_scores_follow_the_go_picker(queues: list[float]) -> None:
     assert scored(QueueScorer(), chat(), look) == pytest.approx(go_formula(queues))
 
 
-def test_what_was_placed_since_the_scrape_joins_a_queue() -> None:
+def test_what_was_placed_since_the_scrape_counts_as_queued() -> None:
     pool = pool_with(3, waiting_base=[2, 2, 0], requests=[8, 0, 8])
-    assert scored(QueueScorer(), chat(), view(pool)) == pytest.approx(go_formula([10, 2, 0]))
+    assert scored(QueueScorer(), chat(), view(pool)) == pytest.approx(go_formula([10, 2, 8]))
 
 
 def test_only_candidates_count() -> None:

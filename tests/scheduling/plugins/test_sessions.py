@@ -104,12 +104,16 @@ def test_where_the_id_is_looked_for(
     assert bindings.home(opaque(), view(pool)) is None
 
 
-def test_a_session_whose_endpoint_is_no_candidate_is_bound_anew() -> None:
+@pytest.mark.parametrize(("usable", "home"), [(False, 0), (True, 2)], ids=["bound anew", "still bound"])
+def test_a_session_whose_endpoint_is_no_candidate(usable: bool, home: int) -> None:
+    """One that fails is given up; one that is busy for a moment is not."""
     pool, bindings, request = pool_with(3), SessionBindings(SessionIdConfig()), chat({"x-session-id": "s"})
     bindings.placed(request, pool.table.addresses[2], 0.0)
+    pool.table.columns.usable[2] = usable
     assert bindings.home(request, view(pool, rows=[0, 1])) is None
     bindings.placed(request, pool.table.addresses[0], 0.0)
-    assert bindings.home(request, view(pool)) == 0
+    pool.table.columns.usable[2] = True
+    assert bindings.home(request, view(pool)) == home
 
 
 def test_a_session_whose_endpoint_was_there_stays_bound_to_it() -> None:
