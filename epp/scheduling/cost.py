@@ -63,8 +63,8 @@ class LeastWorkCost:
         if slowness is not None:
             wait, prefill = wait * slowness, prefill * slowness
         decode = outstanding * self.request_tokens + view.context_tokens * self.context_share
-        impact = uncached * outstanding
-        impact *= self.impact
+        impact = uncached * self.impact
+        impact *= outstanding
         impact += self._eviction(view, uncached)
         view.note("wait", wait)
         view.note("prefill", prefill)
