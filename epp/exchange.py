@@ -120,7 +120,9 @@ class ReplyTransform(Protocol):
     """Changes the bytes of a reply on their way to the client, chunk by chunk."""
 
     def feed(self, data: bytes, *, end: bool) -> bytes:
-        """The bytes to send instead of `data`. May hold some back until more comes, never beyond `end`."""
+        """The bytes to send instead of `data`. May hold some back until more comes, but nothing with `end`, which a
+        proxy's mode can demand before the reply is over.
+        """
         ...
 
 

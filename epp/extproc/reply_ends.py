@@ -18,6 +18,12 @@ TAIL_BYTES = 16 * 1024
 names the usage after it. Every reply under way holds this much, so it is little."""
 
 _DATA_FIELD = b"\ndata:"
+_DATA_FIELD_AFTER_CR = b"\rdata:"
+"""Beginnings of lines that carry data, after either end of a line. An event without data is not dispatched, and servers
+send such, or comments, to keep a connection alive. Source: HTML, server-sent events."""
+
+_EDGE_BYTES = len(_DATA_FIELD) - 1
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class ReplyEnds:
@@ -30,7 +36,6 @@ class ReplyEnds:
         self._size_bytes = 0
         self._data_events = 0
         self._first_seen = False
-        self._at_line_start = True
         self._edge = b"\n"
 
     def begin(self, *, event_stream: bool) -> None:
@@ -41,13 +46,13 @@ class ReplyEnds:
         """Takes a chunk. True once, for the chunk with which the first data came."""
         if not chunk:
             return False
+        if self._event_stream:
+            self._count_events(chunk if self._size_bytes else chunk.removeprefix(_BYTE_ORDER_MARK))
         self._size_bytes += len(chunk)
         self._keep(chunk)
-        if self._event_stream:
-            self._count_events(chunk)
         if self._first_seen:
             return False
-        self._first_seen = self._has_event(chunk) if self._event_stream else True
+        self._first_seen = self._data_events > 0 or not self._event_stream
         return self._first_seen
 
     def finish(self) -> ReplyEnd:
@@ -72,25 +77,5 @@ class ReplyEnds:
     def _count_events(self, chunk: bytes) -> None:
         """Counts lines that begin with `data:`, also where a chunk ends within those characters."""
         joined = self._edge + chunk
-        self._data_events += joined.count(_DATA_FIELD)
-        self._edge = joined[-(len(_DATA_FIELD) - 1) :]
-
-    def _has_event(self, chunk: bytes) -> bool:
-        """Whether a line begins here that is neither blank nor a comment (`:`), which servers send to keep alive.
-
-        Source: HTML, server-sent events, "Parsing an event stream".
-        """
-        position = 0
-        while position < len(chunk):
-            if self._at_line_start:
-                if chunk[position] not in b":\r\n":
-                    return True
-                self._at_line_start = chunk[position] in b"\r\n"
-                position += 1
-            else:
-                newline = chunk.find(b"\n", position)
-                if newline < 0:
-                    return False
-                self._at_line_start = True
-                position = newline + 1
-        return False
+        self._data_events += joined.count(_DATA_FIELD) + joined.count(_DATA_FIELD_AFTER_CR)
+        self._edge = joined[-_EDGE_BYTES:]

@@ -91,10 +91,11 @@ class ReplySide:
         self._phase = _Phase.HEADERS_DUE
         self._end_in_headers = message.end_of_stream
         event = _headers_read(message.headers, metadata)
-        if event.content_encoding in ("", "identity"):
+        plain = event.content_encoding in ("", "identity")
+        if plain:
             self._transform = self._wanted_transform  # compressed bytes are passed on as they are
         if self._ends:
-            self._ends.begin(event_stream="text/event-stream" in event.content_type)
+            self._ends.begin(event_stream=plain and "text/event-stream" in event.content_type)
         return [event]
 
     def answer_headers(self, extra: tuple[tuple[str, str], ...] | None) -> list[Step]:
@@ -129,7 +130,9 @@ class ReplySide:
         return out
 
     def on_trailers(self) -> list[Step]:
-        """Trailers end the reply. Bytes that a transform still holds can go out before them in duplex mode only."""
+        """Trailers end the reply. Bytes that a transform still holds can go out before them in duplex mode only: in
+        STREAMED mode a reply that trailers end in the midst of a JSON member loses what there is of its name.
+        """
         out: list[Step] = []
         if not self.complete:
             if self._transform and self._duplex:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
@@ -12,10 +13,10 @@ import numpy as np
 from msgspec import Raw
 
 from epp.requests.fields import ABSENT, Fields
-from epp.requests.media import MAX_MEDIA, cut_media, digest_of, kind_named
+from epp.requests.media import MAX_MEDIA, WINDOW_BYTES, cut_media, digest_of, kind_named
 from epp.requests.types import Dialect, Media, Operation
 
-__all__ = ["Prompt", "prompt_of"]
+__all__ = ["MAX_BILLING_BLOCKS", "Prompt", "prompt_of"]
 
 _TEMPLATE = ("chat_template", "chat_template_kwargs", "documents", "tools")
 """What chat templates take besides messages, and put first."""
@@ -40,10 +41,16 @@ _FIELDS: Mapping[Operation, tuple[str, ...]] = {
 _WITH_MEDIA = frozenset({"messages", "input", "documents", "query", "queries", "items", "data_1", "data_2"})
 _WITH_TOKEN_IDS = frozenset({"prompt", "input", "token_ids"})
 
-_BILLING = b"x-anthropic-billing-header"
-_BILLING_TEXT = re.compile(rb'"(?<!\\")' + _BILLING + rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_BILLING = b'"x-anthropic-billing-header'
+_BILLING_TEXT = re.compile(rb'"(?<!\\")' + _BILLING[1:] + rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 """Claude Code puts a system block first whose text changes with every request. vLLM drops it, for else no prefix would
 ever be found again (`AnthropicServingMessages._convert_system_message`); so do we."""
+
+MAX_BILLING_BLOCKS = 16
+"""In one prompt; Claude Code sends one. More stay in the text."""
+
+_MAX_FEATURES_BYTES = 1024 * 1024
+"""Of hashes, and of placeholders. A hash is some 64 characters, a placeholder some 30."""
 
 
 class Prompt(NamedTuple):
@@ -65,11 +72,13 @@ class _Placeholder(msgspec.Struct):
 class _Features(msgspec.Struct):
     """Multi-modal part of `/inference/v1/generate` (vLLM `MultiModalFeatures`): by kind, hashes and token positions."""
 
-    mm_hashes: dict[str, list[str]] = {}
-    mm_placeholders: dict[str, list[_Placeholder]] = {}
+    mm_hashes: Raw = ABSENT
+    mm_placeholders: Raw = ABSENT
 
 
 _FEATURES = msgspec.json.Decoder(_Features)
+_HASHES = msgspec.json.Decoder(dict[str, list[str]])
+_PLACEHOLDERS = msgspec.json.Decoder(dict[str, list[_Placeholder]])
 
 
 def prompt_of(operation: Operation, dialect: Dialect, fields: Fields) -> Prompt:
@@ -82,7 +91,7 @@ def prompt_of(operation: Operation, dialect: Dialect, fields: Fields) -> Prompt:
         if raw is ABSENT or (text := bytes(raw)) == b"null":
             continue
         if name == "system" and text.startswith(b"[") and _BILLING in text:
-            text = _BILLING_TEXT.sub(b'"', text)
+            text = _without_billing(text)
         if name in _WITH_TOKEN_IDS:
             tokens = _count_token_ids(text)
         if name in _WITH_MEDIA and not text.startswith(b'"') and tokens is None:
@@ -95,6 +104,19 @@ def prompt_of(operation: Operation, dialect: Dialect, fields: Fields) -> Prompt:
         parts, media = _with_features(parts[0], fields.features)
     digests = sum(len(item.digest) for item in media)
     return Prompt(tuple(parts), tuple(media), sum(map(len, parts)) - digests, tokens)
+
+
+def _without_billing(text: bytes) -> bytes:
+    pieces: list[bytes] = []
+    done, start = 0, -1
+    for _ in range(MAX_BILLING_BLOCKS):
+        start = text.find(_BILLING, start + 1)
+        if start < 0:
+            break
+        if match := _BILLING_TEXT.match(text, start):
+            pieces.append(text[done : start + 1])
+            done = match.end()
+    return b"".join([*pieces, memoryview(text)[done:]])
 
 
 def _count_token_ids(text: bytes) -> int | None:
@@ -114,24 +136,42 @@ def _with_features(token_ids: bytes, features: Raw) -> tuple[list[bytes], list[M
     items = sorted(islice(_media_at(features), MAX_MEDIA), key=lambda item: item[0])
     if not items:
         return [token_ids], []
-    commas = np.flatnonzero(np.frombuffer(token_ids, np.uint8) == ord(","))
     parts: list[bytes] = []
     done = 0
-    for offset, item in items:
-        position = int(commas[min(offset, len(commas)) - 1]) if offset > 0 and len(commas) else 0
+    for (_, item), position in zip(items, _commas(token_ids, [offset for offset, _ in items]), strict=True):
         parts += (token_ids[done:position], item.digest)
         done = position
     parts.append(token_ids[done:])
     return parts, [item for _, item in items]
 
 
+def _commas(token_ids: bytes, offsets: list[int]) -> list[int]:
+    """Where the commas before the tokens of these rising offsets stand: 0 for the first, the last for those beyond."""
+    found: list[int] = []
+    seen = last = 0
+    letters = np.frombuffer(token_ids, np.uint8)
+    for start in range(0, len(letters), WINDOW_BYTES):
+        commas = np.flatnonzero(letters[start : start + WINDOW_BYTES] == ord(","))
+        reached = bisect_right(offsets, seen + len(commas))
+        found += [start + int(commas[n - seen - 1]) if n > 0 else 0 for n in offsets[len(found) : reached]]
+        if reached == len(offsets):
+            break
+        seen += len(commas)
+        last = start + int(commas[-1]) if len(commas) else last
+    return found + [last] * (len(offsets) - len(found))
+
+
 def _media_at(features: Raw) -> Iterator[tuple[int, Media]]:
     try:
-        decoded = _FEATURES.decode(features)
+        raw = _FEATURES.decode(features)
+        if max(len(bytes(raw.mm_hashes)), len(bytes(raw.mm_placeholders))) > _MAX_FEATURES_BYTES:
+            return
+        kinds = _HASHES.decode(raw.mm_hashes) if raw.mm_hashes is not ABSENT else {}
+        places = _PLACEHOLDERS.decode(raw.mm_placeholders) if raw.mm_placeholders is not ABSENT else {}
     except (ValueError, RecursionError):
         return
-    for kind, hashes in decoded.mm_hashes.items():
-        placeholders = decoded.mm_placeholders.get(kind, [])
+    for kind, hashes in kinds.items():
+        placeholders = places.get(kind, [])
         for index, text in enumerate(hashes):
             content = text.encode()
             offset = placeholders[index].offset if index < len(placeholders) else 0

@@ -125,25 +125,29 @@ def read_reply(
 ) -> ReplyReport:
     """What the ends of a reply say. Faults are those of a reply whose status says success.
 
-    An empty document counts as a fault only where `operation` must answer with one: HEAD and the like are opaque.
+    A document can be at fault only where `operation` says what it must be. What is opaque may be any API, HEAD say, or
+    one that has `error` in every reply. An event stream is a model server's, whatever is known of the request.
     """
     if status and not 200 <= status < 300:
         return ReplyReport()
     whole = len(end.head) + len(end.tail) == end.size_bytes
     if event_stream:
         return _read_stream(end, whole=whole, status=status)
+    known = operation is not Operation.OPAQUE
     if not end.size_bytes:
-        return ReplyReport(fault=ReplyFault.EMPTY if status == 200 and operation is not Operation.OPAQUE else None)
-    return _read_document(end, whole=whole)
+        return ReplyReport(fault=ReplyFault.EMPTY if status == 200 and known else None)
+    return _read_document(end, whole=whole, known=known)
 
 
-def _read_document(end: ReplyEnd, *, whole: bool) -> ReplyReport:
+def _read_document(end: ReplyEnd, *, whole: bool, known: bool) -> ReplyReport:
     if not whole:
         return ReplyReport(_last_usage(end.tail) or _last_usage(end.head) or Usage())
     reply = _decode(_MESSAGE, end.head + end.tail)
     if reply is None:
         return ReplyReport()
     usage = _usage_of(reply) or Usage()
+    if not known:
+        return ReplyReport(usage)
     if _is_engine_error(reply):
         return ReplyReport(usage, ReplyFault.ENGINE_ERROR)
     aborted = usage.completion_tokens == 0 and (_is_abort(reply) or _is_unexplained_stop(reply))
@@ -207,13 +211,19 @@ def _is_engine_error(message: _Message) -> bool:
     """Whether this is an error that a client did not cause: vLLM repeats the status as `code`, Anthropic has types."""
     response = _decode(_MESSAGE, message.response) if bytes(message.type) == b'"response.failed"' else None
     raw = message.error if response is None else response.error
-    if bytes(raw) in (b"", b"null"):
+    if not _says_something(raw):
         return bytes(message.type) in (b'"error"', b'"response.failed"')
     error = _decode(_ERROR, raw)
     if error is None:
         return True
     code = _count(error.code)
     return not (code is not None and 400 <= code < 500) and bytes(error.type) not in _CLIENT_ERRORS
+
+
+def _says_something(error: Raw) -> bool:
+    """Whether this is an object or a text, and not empty. Some APIs have `"error": false` in replies that went well."""
+    text = bytes(error)
+    return text.startswith((b"{", b'"')) and bool(text[1:-1].strip())
 
 
 def _is_abort(message: _Message) -> bool:

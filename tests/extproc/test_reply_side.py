@@ -2,7 +2,7 @@
 
 import pytest
 
-from epp.exchange import Pick, ReplyEnd
+from epp.exchange import Pick, ReplyEnd, ReplyFirstData
 from epp.extproc import wire_pb2 as wire
 from epp.extproc.budget import BodyBudget
 from epp.extproc.exchange import Exchange, ExchangeSettings
@@ -71,9 +71,23 @@ def test_a_buffered_body_goes_on_whole_also_when_its_message_ends_nothing(mode: 
     assert reply.trailers() == b""
 
 
+@pytest.mark.parametrize("cut", range(len(CUT) + 1))
+def test_in_a_streamed_body_a_name_is_put_back_wherever_it_is_cut(cut: int) -> None:
+    reply = Reply("streamed")
+    assert reply.body(CUT[:cut]) + reply.body(CUT[cut:]) + reply.body(b"", end=True) == RESTORED
+
+
 def test_in_duplex_what_is_held_back_goes_out_before_the_trailers() -> None:
     reply = Reply("duplex")
     assert reply.body(CUT) + reply.trailers() == RESTORED
+
+
+@pytest.mark.parametrize(("encoding", "first"), [("", False), (" content-encoding=gzip", True)])
+def test_of_a_compressed_event_stream_the_first_bytes_are_the_first_data(encoding: str, first: bool) -> None:
+    reply = Reply("duplex", f"reply-headers 200 content-type=text/event-stream{encoding}")
+    message = wire.ProcessingRequest()
+    message.response_body.body = b"\x1f\x8b\x08"
+    assert (ReplyFirstData() in reply.exchange.receive(message)) is first
 
 
 @pytest.mark.parametrize("mode", ["duplex", "streamed", "buffered", "partial"])

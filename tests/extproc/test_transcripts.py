@@ -535,12 +535,12 @@ TRANSCRIPTS = {
         < reply-body 8 B
         > reply-event half
         < reply-body 3 B
+        > reply-event rest
+        < reply-body 7 B
         ! first data
-        > reply-event data
-        < reply-body 10 B
         > reply-body 0 eos
         < reply-body 0 B eos
-        ! reply end 21 B
+        ! reply end 18 B
         - closed
         . complete""",
     "duplex reply: trailers end it, no chunk with eos comes": f"""

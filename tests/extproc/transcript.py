@@ -43,7 +43,7 @@ MODES = {
     "none": wire.NONE,
     "grpc": wire.GRPC,
 }
-EVENTS = {"data": b"data: {}\n\n", "comment": b": ping\n\n", "half": b"dat"}
+EVENTS = {"data": b"data: {}\n\n", "comment": b": ping\n\n", "half": b"dat", "rest": b"a: {}\n\n"}
 PATTERN = bytes(range(256)) * 4
 
 
@@ -121,7 +121,7 @@ class Proxy:
         message.response_body.end_of_stream = eos
 
     def _reply_event(self, message: wire.ProcessingRequest, rest: list[str], _: dict[str, str], eos: bool) -> None:
-        """What a model server streams: an event, a comment that keeps alive, or half of an event."""
+        """What a model server streams: an event, a comment that keeps alive, half of an event, or its rest."""
         data = EVENTS[rest[0]]
         self.reply_sent += data
         message.response_body.body = data

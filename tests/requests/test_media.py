@@ -1,6 +1,7 @@
 """Media are cut out of a prompt and leave their digests; everything else stays as it is."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from xxhash import xxh3_64_digest
 
 from epp.exchange import BodyState, Headers
 from epp.requests import Dialect, InferenceRequest, Media, parse
-from epp.requests.media import MAX_MEDIA, cut_media
+from epp.requests.media import MAX_CANDIDATES, MAX_MEDIA, WINDOW_BYTES, cut_media
 from tests.requests.hostile_json import value_texts
 
 DATA = "data:image/png;base64,iVBORw0KGgo="
@@ -100,6 +101,48 @@ def test_only_the_first_media_are_cut_out() -> None:
     assert pieces[-1].endswith(f'"{MAX_MEDIA}"}}]'.encode())
 
 
+@pytest.mark.parametrize("padding", ["x", "_", "a_u"], ids=["no underscore", "all underscores", "many"])
+@pytest.mark.parametrize("shift", range(-3, 14))
+def test_a_key_is_found_wherever_a_window_ends(padding: str, shift: int) -> None:
+    before = (padding * WINDOW_BYTES)[: WINDOW_BYTES - shift]
+    text = f'["{before}",{{"image_url":"u"}},"{"x" * 20}"]'.encode()
+    assert cut_media(text, Dialect.OPENAI)[1] == [item("image", "u")]
+
+
+HOSTILE = {
+    "underscores": (Dialect.OPENAI, b"_"),
+    "beginnings of names": (Dialect.OPENAI, b"_ur"),
+    "beginnings of beginnings": (Dialect.OPENAI, b"_u"),
+    "sources that are none": (Dialect.ANTHROPIC, b'"source",'),
+}
+
+
+@pytest.mark.parametrize(("dialect", "filler"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_text_takes_no_more_memory_than_its_copy(dialect: Dialect, filler: bytes) -> None:
+    text = b"[" + filler * (8_000_000 // len(filler)) + b"]"
+    tracemalloc.start()
+    try:
+        cut_media(text, dialect)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < len(text) + 16 * WINDOW_BYTES
+
+
+@pytest.mark.parametrize(
+    ("dialect", "filler", "part"),
+    [
+        (Dialect.OPENAI, b"_ur", b'{"image_url":"u"}'),
+        (Dialect.ANTHROPIC, b'"source",', b'{"source":{"url":"u"}}'),
+    ],
+    ids=["openai", "anthropic"],
+)
+def test_only_so_many_places_are_looked_at(dialect: Dialect, filler: bytes, part: bytes) -> None:
+    some, all_ = filler * (MAX_CANDIDATES - 2), filler * MAX_CANDIDATES
+    assert cut_media(part + some + part, dialect)[1] == [item("image", "u")] * 2
+    assert cut_media(part + all_ + part, dialect)[1] == [item("image", "u")]
+
+
 @given(value_texts, value_texts, st.booleans(), st.sampled_from(list(Dialect)))
 def test_a_long_text_is_searched_like_a_short_one(before: str, after: str, large: bool, dialect: Dialect) -> None:
     part = '{"image_url" : {"url":"https://x"}},{"source":{"data":"AA","media_type":"image/png"}}'
@@ -171,6 +214,47 @@ def test_hashes_of_generate_stand_where_the_media_do(
 def test_features_of_another_shape_are_ignored(features: Any) -> None:
     parsed = generate(features)
     assert (parsed.prompt, parsed.media) == ((b"[1,2,3,9,9,4]",), ())
+
+
+def test_a_placeholder_is_found_among_many_tokens() -> None:
+    count = WINDOW_BYTES
+    token_ids = list(range(count))
+    features = {
+        "mm_hashes": {"image": ["a", "b", "c"]},
+        "mm_placeholders": {"image": [{"offset": n} for n in (2, count - 2, count + 5)]},
+    }
+    body = json.dumps({"token_ids": token_ids, "features": features}).encode()
+    parsed = parse(Headers.of({":path": "/inference/v1/generate"}), body, BodyState.COMPLETE)
+    assert isinstance(parsed, InferenceRequest)
+    assert [len(json.loads(f"[{piece.decode().strip('[, ]')}]")) for piece in parsed.prompt[::2]] == [
+        2,
+        count - 4,
+        1,
+        1,
+    ]
+    assert b"".join(parsed.prompt[::2]) == json.dumps(token_ids).encode()
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        '{"mm_hashes":{"image":[%s"a"]}}' % ('"ab",' * 1_000_000),
+        '{"mm_hashes":{"image":["a"]},"mm_placeholders":{"image":[%s{"offset":1}]}}' % ('{"offset":1},' * 400_000),
+    ],
+    ids=["hashes", "placeholders"],
+)
+def test_features_of_a_hostile_size_are_not_read(features: str) -> None:
+    body = f'{{"token_ids":[1,2,3,9,9,4],"features":{features}}}'.encode()
+    headers = Headers.of({":path": "/inference/v1/generate"})
+    tracemalloc.start()
+    try:
+        parsed = parse(headers, body, BodyState.COMPLETE)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert isinstance(parsed, InferenceRequest)
+    assert parsed.media == ()
+    assert peak < 2 * len(body)
 
 
 def generate(features: Any) -> InferenceRequest:

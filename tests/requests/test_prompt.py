@@ -8,7 +8,7 @@ import pytest
 from epp.exchange import BodyState, Headers
 from epp.requests import InferenceRequest, Operation, parse
 from epp.requests.fields import Fields
-from epp.requests.prompt import Prompt, prompt_of
+from epp.requests.prompt import MAX_BILLING_BLOCKS, Prompt, prompt_of
 from epp.requests.types import Dialect
 
 
@@ -31,6 +31,13 @@ SYSTEMS = {
 def test_what_changes_with_every_request_of_claude_code_is_left_out_as_vllm_does(system: Any, same: bool) -> None:
     first, second = (prompt_with(json.dumps(system).replace("%s", salt)) for salt in ("1a2b", "3c4d"))
     assert (first == second) is same
+
+
+def test_only_the_first_of_such_blocks_are_left_out() -> None:
+    blocks = [{"type": "text", "text": f"{BILLING} {n}"} for n in range(MAX_BILLING_BLOCKS + 1)]
+    prompt = b"".join(prompt_with(json.dumps(blocks)))
+    assert prompt.count(BILLING.encode()) == 1
+    assert f"{BILLING} {MAX_BILLING_BLOCKS}".encode() in prompt
 
 
 def prompt_with(system: str) -> tuple[bytes, ...]:

@@ -170,6 +170,7 @@ STREAM_FAULTS = {
     "an error without a code": (stream(role(), error(None)), ERROR),
     "an error that is text": (stream({"error": "broken"}), ERROR),
     "no error": (stream(role(), text("a") | {"error": None}), None),
+    "no error: false": (stream(role(), text("a") | {"error": False}), None),
     "text about errors": (stream(role(), text('{"error": 1}')), None),
     "Anthropic's error": (named({"type": "error", "error": {"type": "api_error", "message": "x"}}), ERROR),
     "Anthropic's error of a client": (
@@ -210,6 +211,15 @@ DOCUMENTS = {
     "an error": (error(500), ERROR),
     "a client's error": (error(400), None),
     "a response that went well": ({"object": "response", "error": None, "usage": {"output_tokens": 0}}, None),
+    "no error: null": ({"error": None}, None),
+    "no error: false": ({"error": False}, None),
+    "no error: 0": ({"error": 0}, None),
+    "no error: empty text": ({"error": ""}, None),
+    "no error: an empty object": ({"error": {}}, None),
+    "no error: an empty list": ({"error": []}, None),
+    "an error that is text": ({"error": "broken"}, ERROR),
+    "an error of which only the message is told": ({"error": {"message": "broken"}}, ERROR),
+    "Anthropic's error without words": ({"type": "error", "error": {}}, ERROR),
     "a list": ([1], None),
 }
 
@@ -233,6 +243,24 @@ def test_an_empty_document_is_a_fault_where_there_must_be_one(
     status: int, operation: Operation, fault: ReplyFault | None
 ) -> None:
     assert read_reply(ReplyEnd(), status=status, event_stream=False, operation=operation) == ReplyReport(fault=fault)
+
+
+@pytest.mark.parametrize("document", [document for document, fault in DOCUMENTS.values() if fault])
+def test_no_document_is_a_fault_on_a_path_that_is_not_known(document: Any) -> None:
+    end = ends_of(json.dumps(document).encode())
+    assert read_reply(end, status=200, event_stream=False, operation=Operation.OPAQUE).fault is None
+
+
+def test_usage_is_read_on_a_path_that_is_not_known() -> None:
+    end = ends_of(json.dumps(error(500) | used(3)).encode())
+    report = read_reply(end, status=200, event_stream=False, operation=Operation.OPAQUE)
+    assert report == ReplyReport(Usage(5, None, 3))
+
+
+def test_an_event_with_an_error_is_a_fault_on_any_path() -> None:
+    """Requests whose body is not shown are opaque, too, and streams are where engines fail within a 200."""
+    report = read_reply(ends_of(stream(error(500))), status=200, event_stream=True, operation=Operation.OPAQUE)
+    assert report.fault is ERROR
 
 
 @pytest.mark.parametrize("body", [stream(error(500)), stream(), b""])
