@@ -35,6 +35,7 @@ def print_answer(answer: Json, console: Console, *, all_endpoints: bool = False)
     line(*_request(answer.get("request", answer)))
     if "rejected" in answer:
         line(("refused", "bold red"), f": {_clean(answer['rejected'])}: {_clean(answer['message'])}")
+    if "explanation" not in answer:
         return
     explanation = answer["explanation"]
     line(f"prompt about {explanation['prompt_tokens']:.0f} tokens, answer about {explanation['output_tokens']:.0f}")

@@ -9,7 +9,7 @@ metrics and logs. Nothing here knows gRPC, Envoy or a clock.
 from epp.router.deciding import Decided, Refused
 from epp.router.flights import DecisionRecord
 from epp.router.observer import NullObserver, Phases, RouterObserver
-from epp.router.outcomes import STATUS, Reason, rejection
+from epp.router.outcomes import STATUS, Reason, message_of, rejection
 from epp.router.router import CONTROL_HEADERS, Router, RouterSettings
 from epp.router.targets import ModelRewrite, TargetSettings, WeightedModel
 
@@ -28,5 +28,6 @@ __all__ = [
     "RouterSettings",
     "TargetSettings",
     "WeightedModel",
+    "message_of",
     "rejection",
 ]

@@ -16,7 +16,7 @@ from epp.requests import InferenceRequest, Malformed, opaque, parse
 from epp.router.outcomes import Reason, reason_of_body, reason_of_refusal
 from epp.router.subset import SubsetMasks
 from epp.router.targets import TargetSettings, resolve
-from epp.scheduling import Decision, Features, Refusal, Restriction, Scheduler, prepare
+from epp.scheduling import Decision, Features, Refusal, Restriction, Scheduler, Trace, prepare
 
 __all__ = ["Decided", "Decider", "Refused"]
 
@@ -45,6 +45,8 @@ class Refused:
     """As far as it was understood."""
     message: str = ""
     """For the client, where more is known than the reason."""
+    trace: Trace | None = None
+    """How filters judged, where it came to that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class Decider:
         prepared = self.stopwatch()
         decision = self._schedule(resolved, features, ready, now)
         if isinstance(decision, Refusal):
-            return Refused(reason_of_refusal(decision), resolved)
+            reason, message = reason_of_refusal(decision.cause)
+            return Refused(reason, resolved, message, decision.trace)
         scheduled = self.stopwatch()
         return Decided(resolved, features, decision, parsed - started, prepared - parsed, scheduled - prepared)
 

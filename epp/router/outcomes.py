@@ -7,9 +7,9 @@ from enum import Enum
 
 from epp.exchange import BodyState, Rejection
 from epp.requests import Dialect, error_body
-from epp.scheduling import Refusal
+from epp.scheduling import RefusalCause
 
-__all__ = ["STATUS", "Reason", "reason_of_body", "reason_of_refusal", "rejection"]
+__all__ = ["STATUS", "Reason", "message_of", "reason_of_body", "reason_of_refusal", "rejection"]
 
 
 class Reason(Enum):
@@ -50,6 +50,8 @@ _MESSAGES: Mapping[Reason, str] = {
     Reason.INTERNAL: "the endpoint picker failed on this request",
 }
 
+_FILTERED = "no model server passes the filters of this gateway's scheduling profile"
+
 _RETRY_AFTER_S = 1
 _RETRYABLE = frozenset({Reason.NO_ENDPOINTS, Reason.SATURATED, Reason.BODIES_OVER_BUDGET})
 
@@ -60,8 +62,13 @@ def rejection(reason: Reason, dialect: Dialect, message: str = "") -> Rejection:
     headers: tuple[tuple[str, str], ...] = (("content-type", "application/json"),)
     if reason in _RETRYABLE:
         headers += (("retry-after", str(_RETRY_AFTER_S)),)
-    text = message or _MESSAGES[reason]
-    return Rejection(status, reason.value, error_body(dialect, status, text, code=reason.value), headers)
+    body = error_body(dialect, status, message_of(reason, message), code=reason.value)
+    return Rejection(status, reason.value, body, headers)
+
+
+def message_of(reason: Reason, message: str = "") -> str:
+    """What the client is told: `message`, else the general text for the reason."""
+    return message or _MESSAGES[reason]
 
 
 def reason_of_body(state: BodyState) -> Reason | None:
@@ -69,6 +76,8 @@ def reason_of_body(state: BodyState) -> Reason | None:
     return {BodyState.TOO_LARGE: Reason.BODY_TOO_LARGE, BodyState.OVER_BUDGET: Reason.BODIES_OVER_BUDGET}.get(state)
 
 
-def reason_of_refusal(refusal: Refusal) -> Reason:
-    """The reason when no endpoint was chosen."""
-    return Reason.NO_ENDPOINTS if refusal is Refusal.NO_ENDPOINTS else Reason.SATURATED
+def reason_of_refusal(cause: RefusalCause) -> tuple[Reason, str]:
+    """The reason when no endpoint was chosen, and a message where the general one would mislead."""
+    if cause is RefusalCause.NO_ENDPOINTS:
+        return Reason.NO_ENDPOINTS, ""
+    return Reason.SATURATED, "" if cause is RefusalCause.SATURATED else _FILTERED

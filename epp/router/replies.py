@@ -64,11 +64,19 @@ class Replies:
 
     def ended(self, flight: Flight, cause: EndCause, now: float) -> Outcome:
         """The exchange ended, and the end of the reply was not seen."""
-        unseen = cause is EndCause.NO_REPLY and (flight.declared, flight.reply_view) not in self._reply_seen
+        told = flight.declared and flight.reply_view is ReplyView.CHUNKS  # who declares a mode for replies shows them
+        unseen = (
+            cause is EndCause.NO_REPLY and not told and (flight.declared, flight.reply_view) not in self._reply_seen
+        )
         if cause is EndCause.REQUEST_ONLY or unseen:
             return self._let_go(flight, now)
         verdict = self._verdict(flight, None) if cause is EndCause.REPLY_UNSEEN else Verdict.UNKNOWN
         return self._close(flight, verdict, _NO_USAGE, now)
+
+    def _shows_replies(self, flight: Flight) -> bool:
+        """The gateway has a reply phase: it declares how it shows bodies, or has shown a reply of this kind."""
+        declares = flight.declared and flight.reply_view is ReplyView.CHUNKS
+        return declares or (flight.declared, flight.reply_view) in self._reply_seen
 
     def _move(self, flight: Flight, served: str, now: float) -> None:
         """Another endpoint than the pick served: charge, adapter and prefix go there. The pick could not be reached."""

@@ -22,6 +22,7 @@ from epp.scheduling.types import (
     PlacedHook,
     Placement,
     Refusal,
+    RefusalCause,
     RepliedHook,
     Scorer,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "Profile",
     "RandomPicker",
     "Refusal",
+    "RefusalCause",
     "RendezvousPicker",
     "RepliedHook",
     "Restriction",

@@ -14,7 +14,7 @@ from epp.requests import InferenceRequest
 from epp.scheduling.features import Features
 from epp.scheduling.profile import Profile, least_loaded
 from epp.scheduling.trace import Kind, Trace
-from epp.scheduling.types import Decision, Placement, Refusal
+from epp.scheduling.types import Decision, Placement, Refusal, RefusalCause
 from epp.scheduling.view import View
 
 __all__ = ["Restriction", "Scheduler"]
@@ -55,16 +55,19 @@ class Scheduler:
         """Tries wider classes of candidates as long as filters leave nothing, unless for having too much to do: what
         health keeps apart is no way out of saturation.
         """
-        refusal = Refusal.NO_ENDPOINTS
+        refused: Trace | None = None
         for rows in self._pool.candidates(_all_of(restrictions)):
             view = self._view(rows, features, restrictions, now)
             chosen = choose(view)
             if len(chosen):
                 return self._decision(chosen, view)
-            refusal = Refusal.FILTERED
-            if view.trace.saturated:
-                break
-        return refusal
+            refused = view.trace
+            if refused.saturated:
+                return Refusal(RefusalCause.SATURATED, refused)
+        if refused is not None:
+            return Refusal(RefusalCause.FILTERED, refused)
+        nobody = np.zeros(0, np.int64)
+        return Refusal(RefusalCause.NO_ENDPOINTS, self._view(nobody, features, restrictions, now).trace)
 
     def _least_loaded(self, request: InferenceRequest, note: str, view: View) -> NDArray[np.int64]:
         view.trace.note = note
@@ -87,11 +90,13 @@ class Scheduler:
         if len(rows) < len(table.live_rows):
             trace.step(Kind.FILTER, "available", table.live_rows, np.isin(table.live_rows, rows))
         matched = self._index.match(features.chain, table.size) if features.chain else None
+        trace.blocks_by_row = self._nothing(table.size) if matched is None else matched
+        trace.tokens_per_block = features.tokens_per_block
         return View(
             self._pool,
             rows,
             features,
-            self._nothing(table.size) if matched is None else matched,
+            trace.blocks_by_row,
             any_matched=matched is not None,
             now=now,
             rng=self._rng,
@@ -109,8 +114,6 @@ class Scheduler:
         table, features = self._pool.table, view.features
         row = Row(int(rows[0]))
         view.trace.picked = rows
-        view.trace.tokens_per_block = features.tokens_per_block
-        view.trace.blocks_by_row = view.blocks_by_row
         trusted = features.tokens_per_block * float(table.columns.cache_trust[row])
         matched = min(features.prompt_tokens, int(view.blocks_by_row[row]) * trusted)
         placement = Placement(

@@ -33,6 +33,7 @@ __all__ = [
     "PlacedHook",
     "Placement",
     "Refusal",
+    "RefusalCause",
     "RepliedHook",
     "Scorer",
 ]
@@ -136,13 +137,24 @@ class FinishedHook(Protocol):
         ...
 
 
-class Refusal(Enum):
+class RefusalCause(Enum):
     """Why no endpoint was chosen."""
 
     NO_ENDPOINTS = "no endpoints"
     """The pool is empty, or the subset hint matches nothing."""
     FILTERED = "filtered"
     """Filters left none."""
+    SATURATED = "saturated"
+    """A filter that judges load left none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """That no endpoint was chosen, and why."""
+
+    cause: RefusalCause
+    trace: Trace
+    """Of the last attempt."""
 
 
 @dataclass(frozen=True, slots=True)

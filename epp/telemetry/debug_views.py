@@ -15,8 +15,8 @@ from epp.endpoints import EndpointPool, Row
 from epp.endpoints.columns import Columns
 from epp.exchange import RequestReady
 from epp.requests import operation_of
-from epp.router import Decided, DecisionRecord, Refused, Router
-from epp.scheduling import Decision
+from epp.router import Decided, DecisionRecord, Refused, Router, message_of
+from epp.scheduling import Trace
 from epp.telemetry.clock import Clock
 from epp.telemetry.scraper import EndpointStatistics
 
@@ -86,7 +86,7 @@ def find_decision(decisions: Sequence[DecisionRecord], name: str) -> DecisionRec
 
 def decision_view(record: DecisionRecord, clock: Clock) -> JsonObject:
     """A decision with its explanation by endpoint."""
-    return {**_summary(record, clock), "explanation": _explanation(record.decision)}
+    return {**_summary(record, clock), "explanation": _explanation(record.decision.trace)}
 
 
 def preview_view(ready: RequestReady, outcome: Decided | Refused) -> JsonObject:
@@ -100,9 +100,10 @@ def preview_view(ready: RequestReady, outcome: Decided | Refused) -> JsonObject:
         "size_bytes": len(ready.body),
     }
     if isinstance(outcome, Refused):
-        return {**view, "rejected": outcome.reason.value, "message": outcome.message}
+        view |= {"rejected": outcome.reason.value, "message": message_of(outcome.reason, outcome.message)}
+        return view if outcome.trace is None else {**view, "explanation": _explanation(outcome.trace)}
     decision = outcome.decision
-    return {**view, "picked": list(decision.alternatives), "explanation": _explanation(decision)}
+    return {**view, "picked": list(decision.alternatives), "explanation": _explanation(decision.trace)}
 
 
 def _is_meant(pool: EndpointPool, row: Row, endpoint: str) -> bool:
@@ -191,8 +192,8 @@ def _summary(record: DecisionRecord, clock: Clock) -> JsonObject:
     }
 
 
-def _explanation(decision: Decision) -> JsonObject:
-    return asdict(decision.trace.explain())
+def _explanation(trace: Trace) -> JsonObject:
+    return asdict(trace.explain())
 
 
 def _plain(value: object) -> object:

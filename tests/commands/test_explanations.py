@@ -56,6 +56,14 @@ def test_a_row_says_what_took_an_endpoint_out() -> None:
     ]
 
 
+def test_a_refusal_shows_what_took_each_endpoint_out() -> None:
+    out = [candidate(number, chosen=None, scores={}, total=None, rejected_by="label-filter") for number in range(2)]
+    lines = printed(answer(*out, rejected="rejected-saturated", message="nobody passes")).splitlines()
+    assert "refused: rejected-saturated: nobody passes" in lines
+    rows = [line.split() for line in lines if "10.0.0." in line]
+    assert rows == [["10.0.0.0:8000", "10", "label-filter"], ["10.0.0.1:8000", "10", "label-filter"]]
+
+
 def test_a_cost_is_shown_as_it_is() -> None:
     one = candidate(0, scores={}, terms={"wait": 0.04, "prefill": 120.0}, total=-120.04)
     lines = printed(answer(one)).splitlines()

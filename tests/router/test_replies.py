@@ -55,18 +55,25 @@ def test_a_charge_whose_end_nobody_will_tell_decays_as_predicted() -> None:
 
 def test_an_end_without_a_reply_is_an_abort_once_the_gateway_is_known_to_show_replies() -> None:
     desk = Desk(1)
-    first, _ = desk.place()
+    first, _ = desk.place(declared=False)
     desk.stop(first, EndCause.NO_REPLY)
     assert desk.load() == [1], "for all that is known, this gateway has no reply phase"
     desk.wait(60.0)
-    second, _ = desk.place()
+    second, _ = desk.place(declared=False)
     desk.serve(second)
-    third, _ = desk.place()
+    third, _ = desk.place(declared=False)
     desk.stop(third, EndCause.NO_REPLY)
     assert desk.load() == [0]
-    other_kind, _ = desk.place(declared=False)
+    other_kind, _ = desk.place(view=ReplyView.HEADERS)
     desk.stop(other_kind, EndCause.NO_REPLY)
     assert desk.load() == [1]
+
+
+def test_a_gateway_that_declares_how_it_shows_replies_has_a_reply_phase() -> None:
+    desk = Desk(1)
+    exchange, _ = desk.place()
+    desk.stop(exchange, EndCause.NO_REPLY)
+    assert desk.load() == [0]
 
 
 def test_usage_teaches_bytes_per_token_and_answer_lengths() -> None:

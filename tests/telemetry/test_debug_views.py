@@ -8,6 +8,8 @@ import pytest
 from epp.endpoints import EndpointSpec
 from epp.exchange import BodyState, EndCause, Headers, RequestReady
 from epp.router import DecisionRecord, ModelRewrite, RouterSettings, TargetSettings, WeightedModel
+from epp.scheduling import Profile, Slot
+from epp.scheduling.plugins.by_label import ByLabelFilter
 from epp.telemetry.clock import Clock
 from epp.telemetry.debug_views import (
     decision_view,
@@ -191,6 +193,20 @@ def test_a_preview_says_why_a_request_would_be_refused(request_: RequestReady, e
     outcome = desk.router.preview(request_, np.random.default_rng(1), desk.now)
     view = through_json(preview_view(request_, outcome))
     assert view["rejected"] == rejected
+
+
+def test_a_refusing_preview_says_what_took_each_endpoint_out() -> None:
+    profile = Profile("p", filters=[Slot("roles", ByLabelFilter("llm-d.ai/role", ("decode",)))])
+    desk = Desk(3, profile=profile)
+    outcome = desk.router.preview(ready(chat(), subset=(address(1), address(2))), np.random.default_rng(1), desk.now)
+    view = through_json(preview_view(ready(chat()), outcome))
+    assert view["message"] == "no model server passes the filters of this gateway's scheduling profile"
+    candidates = view["explanation"]["candidates"]  # type: ignore[index]
+    assert {one["address"]: one["rejected_by"] for one in candidates} == {
+        address(1): "roles",
+        address(2): "roles",
+        address(3): "subset",
+    }
 
 
 def test_a_preview_keeps_to_subset_and_models_and_rewrites() -> None:
