@@ -97,7 +97,7 @@ def _config(*, scraping: bool, may_hurry: bool) -> str:
         section["scraping"] = {"interval": "29m", "health": {"interval": "1h"}, "models": {"interval": "24h"}}
         section["staleness"] = {"after": "1h"}
     if not may_hurry:
-        section["overload"] = {"maxLag": "10s"}
+        section["overload"] = {"maxLag": "10s", "maxBusy": 1.0}
     return json.dumps({"apiVersion": "llm-d.ai/v1alpha1", "kind": "EndpointPickerConfig", "epp": section})
 
 

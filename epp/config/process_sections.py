@@ -149,10 +149,12 @@ class OverloadSection(Section):
     """What happens when the picker itself has too much to do."""
 
     takes_effect = Part.OVERLOAD
-    example = "overload: {maxLag: 100ms}"
+    example = "overload: {maxLag: 100ms, maxBusy: 0.95}"
 
     max_lag: Annotated[Duration, Between(0.01, 10.0)] = 0.25
     """Lag of the event loop beyond which new requests are placed by load alone and their replies go by unseen."""
+    max_busy: Annotated[float, Field(ge=0.1, le=1.0)] = 0.92
+    """Share of the time for which the event loop has something to do, beyond which it is so, too. 1: no limit."""
 
 
 class LoggingSection(Section):

@@ -29,8 +29,8 @@ Without any file requests are placed by `least-work-cost`, and all that must be 
   then the default. A value that loses is warned about.
 - Strict: unknown keys, wrong types, unknown plugins and references to nothing are errors, all reported at once with
   file, line and column. A key with nothing after it counts as not written. No YAML tags, no merge keys.
-- Durations are written as in Go (`500ms`, `2s`, `1m30s`), or as a number of seconds. Sizes are written `256MiB`, `1Gi`,
-  `10MB`, or as a number of bytes.
+- Durations are written as in Go (`500ms`, `2s`, `1m30s`), or as a number of seconds; those of flags have a unit, as
+  in Go. Sizes are written `256MiB`, `1Gi`, `10MB`, or as a number of bytes.
 - The file is read again when it changes, and at SIGHUP. What a section says takes effect at once or at the next start,
   as noted below. A file with errors changes nothing.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from epp.config.errors import Problem
+from epp.config.errors import Place, Problem
 from epp.config.fields import Part, Section
 from epp.config.layers import NOWHERE, leaf, leaves
 from epp.config.load import Loaded
@@ -57,7 +57,9 @@ def _differences(name: str, old: Loaded, new: Loaded) -> Iterator[Problem]:
     before, after = _values(name, old), _values(name, new)
     for path in dict.fromkeys((*before, *after)):
         if before.get(path) != after.get(path):
-            place, _, _ = find(new.written.merged, path)
+            place, _, steps = find(new.written.merged, path)
+            if len(steps) < len(path):  # what stands around it may come from a flag, which has nothing to do with it
+                place = Place(new.written.file.root.place.source)
             message = f"{after.get(path)!r} takes effect at the next start; until then {before.get(path)!r} is kept"
             yield Problem(place, f"epp.{'.'.join(path)}", message)
 

@@ -114,6 +114,8 @@ class Settings:
     profile: ProfileSpec
     max_lag_s: float
     """Lag of the event loop beyond which the picker is overloaded."""
+    max_busy: float
+    """Likewise the share of the time for which it has something to do."""
     slow_plugin_s: float
     """A plugin's call that takes longer is neutral."""
     slow_plugin_calls: int
@@ -136,6 +138,7 @@ def settings_of(section: EppSection, profile: ProfileSpec) -> Settings:
         discovery=_discovery(section.endpoints),
         profile=profile,
         max_lag_s=section.overload.max_lag,
+        max_busy=section.overload.max_busy,
         slow_plugin_s=section.plugins.slow_after,
         slow_plugin_calls=section.plugins.slow_calls,
         logging=_logging(section.logging),

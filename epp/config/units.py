@@ -1,10 +1,11 @@
 """Durations and sizes as people write them, and as types of configuration fields.
 
-    duration  Go's form, `500ms`, `1m30s`, `-1.5h`, or a number of seconds
+    duration  Go's form, `500ms`, `1m30s`, `-1.5h`, or in a file a number of seconds
     size      a number of bytes, or with a suffix: `256MiB`, `1Gi` (powers of 1024), `10MB`, `10M` (powers of 1000)
     share     a number from 0 to 1
 
-Bad: `1d`, `5 minutes`, `1.5 GiB`, and `10` in quotes as a duration: whoever writes text says the unit.
+Bad: `1d`, `5 minutes`, `1.5 GiB`, and `10` as a duration in quotes or as a flag: whoever writes text says the unit, as
+in Go.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ __all__ = [
     "parse_size",
 ]
 
-_NO_DURATION = "must be a duration such as 500ms, 2s or 1m30s, or a number of seconds"
+_NO_DURATION = "must be a duration such as 500ms, 2s or 1m30s"
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,6})?)(?:([KMGT])(i)?)?B?", re.IGNORECASE)
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -55,7 +56,7 @@ def parse_duration(value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, str):
-        raise ValueError(_NO_DURATION)
+        raise ValueError(f"{_NO_DURATION}, or a number of seconds")
     try:
         return round(seconds_of("duration", value.strip()), 9)
     except ValueError:

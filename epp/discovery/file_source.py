@@ -58,6 +58,11 @@ class _Version:
     signature: tuple[int, ...]
     data: bytes
 
+    @property
+    def file(self) -> tuple[int, ...]:
+        """Device and inode: another file has others."""
+        return self.signature[:2]
+
 
 class FileSource:
     """Endpoints that a file lists, in the format of `endpoint_file`. With `watch` changes take effect while it runs."""
@@ -78,7 +83,7 @@ class FileSource:
         self._take(listed, resolving)
         if self._watch:
             reported = asyncio.Event()
-            versions = FileVersions(str(self._path), version.data, listed)
+            versions = FileVersions(str(self._path), version.file, version.data, listed)
             await run_together(
                 resolving.run(publish),
                 self._follow(version, versions, resolving, reported),
@@ -113,7 +118,7 @@ class FileSource:
                 elif not versions.doubtful:
                     continue
                 was_doubtful = versions.doubtful
-                listed = await asyncio.to_thread(versions.found, version.data, loop.time())
+                listed = await asyncio.to_thread(versions.found, version.data, loop.time(), version.file)
             except EndpointFileError as error:
                 if str(error) != complaint:
                     _LOG.error("%s; the endpoints stay as they were", error)

@@ -88,6 +88,11 @@ def parse_target(text: str) -> Target:
     text = text.strip()
     if text.startswith("_"):
         return ServiceTarget(_host_name(text))
+    scheme, mark, _ = text.partition("://")
+    if mark:
+        raise ValueError(f"{text[:80]!r}: leave {scheme[:20] + mark!r} out, write host:port")
+    if "," in text:
+        raise ValueError(f"{text[:80]!r}: give each endpoint by itself; a flag may be given many times")
     host, colon, port = text.rpartition(":")
     if not colon or (text.startswith("[") and text.endswith("]")):
         raise ValueError(f"{text[:80]!r} has no port: write host:port")

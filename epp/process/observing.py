@@ -22,9 +22,10 @@ from epp.telemetry.lag import LagMonitor
 from epp.telemetry.log_observer import RequestLog, StreamLog
 from epp.telemetry.metrics import RequestMetrics
 from epp.telemetry.observers import ObserverFaults, RouterObservers, StreamObservers
+from epp.telemetry.overload_log import OverloadLog
 from epp.telemetry.scraper import EndpointStatistics
 from epp.telemetry.stream_metrics import StreamMetrics
-from epp.telemetry.traces import plan_tracing, start_tracing
+from epp.telemetry.traces import plan_tracing, start_tracing, unused_ratio
 
 if TYPE_CHECKING:
     from epp.telemetry.otel import Tracing
@@ -45,6 +46,7 @@ class Observing:
     exposition: Exposition
     faults: FaultLog
     lag: LagMonitor
+    overload: OverloadLog
     reloads: ReloadMetrics
     tracing: Tracing | None
     _requests: RequestMetrics
@@ -52,7 +54,8 @@ class Observing:
     @classmethod
     def start(cls, settings: Settings, bodies: BodyBudget, open_streams: Callable[[], int]) -> Observing:
         """Makes all observers. Raises TracingError when traces are asked for and cannot be made."""
-        pool, lag, reloads = settings.pool.name, LagMonitor(settings.max_lag_s), ReloadMetrics(time.time())
+        pool, reloads = settings.pool.name, ReloadMetrics(time.time())
+        lag = LagMonitor(settings.max_lag_s, settings.max_busy)
         faults = FaultLog(log, time.monotonic)
         observer_faults = ObserverFaults(faults)
         requests, streams = RequestMetrics(pool), StreamMetrics(pool, open_streams)
@@ -69,10 +72,16 @@ class Observing:
             exposition=Exposition([process, observer_faults, streams]),
             faults=faults,
             lag=lag,
+            overload=OverloadLog(lag, log),
             reloads=reloads,
             tracing=tracing,
             _requests=requests,
         )
+
+    def tick(self, now: float) -> None:
+        """Says in the log what is due. To be called after every judgement of `lag`."""
+        self.faults.tick(now)
+        self.overload.tick(now)
 
     def watch(self, router: Router, scraping: Callable[[], Mapping[str, EndpointStatistics]]) -> None:
         """Shows the state of a router and of its endpoints' scraping on the metrics page."""
@@ -82,4 +91,8 @@ class Observing:
 
 def _tracing(settings: Settings) -> Tracing | None:
     plan = plan_tracing(os.environ) if settings.tracing else None
-    return start_tracing(plan) if plan else None
+    if plan is None:
+        return None
+    if fault := unused_ratio(os.environ):
+        log.warning(fault)
+    return start_tracing(plan)

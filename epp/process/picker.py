@@ -185,7 +185,7 @@ class PickerProcess:
         self.router.reconfigure(profile, settings.router.targets)
         self.service.settings = settings.exchange
         self._bodies.limit_bytes = settings.bodies_in_flight_bytes
-        self._observing.lag.limit_s = settings.max_lag_s
+        self._observing.lag.limit_s, self._observing.lag.busy_limit = settings.max_lag_s, settings.max_busy
         if Part.LOGGING in plan.parts:
             self._logs.set_level(settings.logging.level)
             self._logs.set_encoder(settings.logging.encoder)
@@ -217,7 +217,7 @@ class PickerProcess:
         log.info("ready", extra={"endpoints": len(self.router.pool.table)})
 
     async def _watch_lag(self) -> None:
-        await watch_lag(self._observing.lag, time.monotonic, self._observing.faults.tick)
+        await watch_lag(self._observing.lag, time.monotonic, self._observing.tick)
 
     async def _wait_quiet(self, at_most_s: float) -> None:
         """Returns when no stream has been open for a moment."""

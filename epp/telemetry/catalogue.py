@@ -318,6 +318,12 @@ BODY_LIMIT = _gauge("epp_body_bytes_limit", "B", "Limit for epp_body_bytes_in_fl
 BODY_REFUSED = _counter("epp_bodies_refused_total", "times", "Bodies that would have passed that limit.", ())
 LAG = _gauge("epp_event_loop_lag_seconds", "s", "How late the event loop wakes, smoothed over 0.3 s.", ())
 LAG_WORST = _gauge("epp_event_loop_lag_worst_seconds", "s", "The worst of the last second.", ())
+BUSY = _gauge(
+    "epp_event_loop_busy_ratio",
+    "share 0..1",
+    "For how much of the time the event loop's thread runs or, on Linux, waits for a core; smoothed over 0.5 s.",
+    (),
+)
 OVERLOADED = _gauge("epp_overloaded", "0 or 1", "New exchanges are placed by load alone.", ())
 RELOADS = _counter("epp_config_reloads_total", "times", "Configurations read while running.", ("result",))
 RELOAD_OK = _gauge("epp_config_last_reload_successful", "0 or 1", "0: the old configuration was kept.", ())

@@ -268,6 +268,7 @@ class ProcessCollector:
         if self._lag:
             page.add(catalogue.LAG, (), self._lag.lag_s)
             page.add(catalogue.LAG_WORST, (), self._lag.worst_s)
+            page.add(catalogue.BUSY, (), self._lag.busy)
             page.add(catalogue.OVERLOADED, (), int(self._lag.overloaded()))
         if self._reloads:
             page.add(catalogue.RELOADS, ("success",), self._reloads.succeeded)

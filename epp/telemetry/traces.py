@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from epp.telemetry.otel import Tracing
 
-__all__ = ["TracePlan", "TracingError", "plan_tracing", "start_tracing"]
+__all__ = ["TracePlan", "TracingError", "plan_tracing", "start_tracing", "unused_ratio"]
 
 EXPORTERS = ("otlp", "console", "none")
 PROTOCOL = "http/protobuf"
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_RATIO_SAMPLERS = ("traceidratio", "parentbased_traceidratio")
 
 
 class TracingError(Exception):
@@ -50,6 +51,17 @@ def plan_tracing(env: Mapping[str, str]) -> TracePlan | None:
         raise TracingError(f"the OTLP protocol is {protocol[:80]!r}; here it can be {PROTOCOL} only (port 4318)")
     named = bool(env.get("OTEL_SERVICE_NAME")) or "service.name=" in env.get("OTEL_RESOURCE_ATTRIBUTES", "")
     return TracePlan(exporter, None if named else "endpoint-picker")
+
+
+def unused_ratio(env: Mapping[str, str]) -> str:
+    """What to tell about a ratio that nothing uses; empty when there is none. The SDK tells what is no ratio."""
+    ratio, sampler = env.get("OTEL_TRACES_SAMPLER_ARG"), env.get("OTEL_TRACES_SAMPLER") or "parentbased_always_on"
+    if not ratio or sampler.lower() in _RATIO_SAMPLERS:
+        return ""
+    return (
+        f"OTEL_TRACES_SAMPLER_ARG {ratio[:80]!r} has no effect: the sampler is {sampler[:80]}; "
+        f"set OTEL_TRACES_SAMPLER to {' or '.join(_RATIO_SAMPLERS)}"
+    )
 
 
 def start_tracing(plan: TracePlan) -> Tracing:

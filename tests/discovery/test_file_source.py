@@ -62,7 +62,7 @@ async def test_a_change_takes_effect(tmp_path: Path, running, change: Callable[[
         await published.wait_for("10.0.0.1:1", "10.0.0.3:1")
 
 
-async def test_a_config_map_is_swapped_by_its_link(tmp_path: Path, running) -> None:
+async def test_a_config_map_is_swapped_by_its_link(tmp_path: Path, running, doubt_for_ever) -> None:
     def version(name: str, text: str) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "endpoints.yaml").write_text(text)
@@ -76,6 +76,23 @@ async def test_a_config_map_is_swapped_by_its_link(tmp_path: Path, running) -> N
         await published.wait_for("10.0.0.1:1")
         version("..2026_2", TWO)
         await published.wait_for("10.0.0.1:1", "10.0.0.2:1")
+        version("..2026_3", ONE)
+        await published.wait_for("10.0.0.1:1")
+
+
+@pytest.fixture
+def doubt_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is doubted is never taken."""
+    monkeypatch.setattr(versions_module, "STAYS_S", 1e9)
+
+
+async def test_what_is_renamed_to_its_place_is_not_doubted(tmp_path: Path, running, doubt_for_ever) -> None:
+    path = tmp_path / "endpoints.yaml"
+    path.write_text(TWO)
+    async with running(FileSource(path, watch=True)) as published:
+        await published.wait_for("10.0.0.1:1", "10.0.0.2:1")
+        rename(path, ONE)
+        await published.wait_for("10.0.0.1:1")
 
 
 async def test_a_link_that_leads_elsewhere_is_followed_by_looking(tmp_path: Path, running, monkeypatch) -> None:

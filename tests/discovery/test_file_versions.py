@@ -11,6 +11,9 @@ from epp.discovery.endpoint_file import EndpointFileError, parse_endpoint_file
 from epp.discovery.file_versions import STAYS_S, FileVersions
 
 NAMES = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=5, unique=True)
+HERE, ELSEWHERE = (1, 7), (1, 8)
+"""Device and inode of the file that is written in place, and of one that is renamed to its name."""
+
 STYLES = ("block", "flow", "json", "json without line end")
 
 
@@ -32,14 +35,14 @@ def listing(names: list[str], style: str = "flow", label: str = "x") -> bytes:
 
 
 def versions_of(data: bytes) -> FileVersions:
-    return FileVersions("f", data, parse_endpoint_file(data, "f"))
+    return FileVersions("f", HERE, data, parse_endpoint_file(data, "f"))
 
 
-def found(versions: FileVersions, data: bytes, now: float = 0.0) -> list[str] | None:
+def found(versions: FileVersions, data: bytes, now: float = 0.0, file: tuple[int, ...] = HERE) -> list[str] | None:
     """Names that are used from now on; None when nothing changes."""
     listed = None
     with contextlib.suppress(EndpointFileError):
-        listed = versions.found(data, now)
+        listed = versions.found(data, now, file)
     return None if listed is None else [target.name for target in listed.targets]
 
 
@@ -92,6 +95,27 @@ def test_how_long_it_stays_so_begins_anew_with_each_version() -> None:
     assert not versions.doubtful
 
 
+@pytest.mark.parametrize("label", ["x", "y"], ids=["a beginning of the bytes", "a beginning of the list"])
+def test_another_file_in_its_place_counts_at_once(label: str) -> None:
+    versions = versions_of(listing(["a", "b", "c"]))
+    assert found(versions, listing(["a"], label=label), file=ELSEWHERE) == ["a"]
+    assert not versions.doubtful
+
+
+def test_another_file_that_says_what_was_doubtful_ends_the_doubt() -> None:
+    versions = versions_of(listing(["a", "b", "c"]))
+    assert found(versions, listing(["a"])) is None
+    assert found(versions, listing(["a"]), file=ELSEWHERE) == ["a"]
+    assert not versions.doubtful
+
+
+def test_another_file_that_is_then_written_in_place_is_doubted_like_the_first() -> None:
+    versions = versions_of(listing(["a", "b", "c"]))
+    assert found(versions, b"", file=ELSEWHERE) is None  # removed and created: whoever did so goes on writing
+    assert found(versions, listing(["a"]), file=ELSEWHERE) is None
+    assert versions.doubtful
+
+
 @pytest.mark.parametrize("after", [["b", "c"], ["a", "c"], ["a", "b", "c", "d"], ["c"], []], ids=str)
 def test_what_no_writer_leaves_on_its_way_counts_at_once(after: list[str]) -> None:
     text = listing(after) if after else b"endpoints: []\n"
@@ -101,4 +125,4 @@ def test_what_no_writer_leaves_on_its_way_counts_at_once(after: list[str]) -> No
 def test_a_version_that_cannot_be_used_says_why() -> None:
     versions = versions_of(listing(["a"]))
     with pytest.raises(EndpointFileError, match="does not end with a line end"):
-        versions.found(listing(["a", "b"]).rstrip(), 0.0)
+        versions.found(listing(["a", "b"]).rstrip(), 0.0, HERE)

@@ -34,7 +34,11 @@ BAD = {
     ":8000": "neither",
     "a" * 64 + ":8000": "neither",
     "a." * 127 + "a:8000": "neither",
-    "http://gpu1:8000": "brackets",
+    "http://gpu1:8000": "leave 'http://' out",
+    "http://gpu1": "leave 'http://' out",
+    "https://[::1]:8000/v1": "leave 'https://' out",
+    "a:1,b:2": "each endpoint by itself",
+    "10.0.0.1:8000, 10.0.0.2:8000": "each endpoint by itself",
     "": "no port",
     "_vllm._tcp.exa mple": "neither",
 }

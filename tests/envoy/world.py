@@ -190,7 +190,7 @@ async def running_picker(
 
 def config_text(config: Document) -> str:
     """A configuration file. That a test keeps the machine busy is no overload of the picker."""
-    section = {"overload": {"maxLag": "10s"}, **config.get("epp", {})}
+    section = {"overload": {"maxLag": "10s", "maxBusy": 1.0}, **config.get("epp", {})}
     head = {"apiVersion": "llm-d.ai/v1alpha1", "kind": "EndpointPickerConfig"}
     return yaml.safe_dump({**head, **config, "epp": section})
 

@@ -126,7 +126,7 @@ async def test_a_changed_file_takes_effect(tmp_path: Path) -> None:
         write(
             config,
             "models: {rewrites: [{models: [m], targets: [{model: n}]}]}, exchange: {maxBodyBytes: 10KiB},"
-            "scraping: {interval: 5s}, logging: {verbosity: 4}, overload: {maxLag: 3s}",
+            "scraping: {interval: 5s}, logging: {verbosity: 4}, overload: {maxLag: 3s, maxBusy: 0.5}",
             "plugins: [{type: queue-scorer}]\n"
             "schedulingProfiles: [{name: mine, plugins: [{pluginRef: queue-scorer}]}]\n",
         )
@@ -135,6 +135,7 @@ async def test_a_changed_file_takes_effect(tmp_path: Path) -> None:
         assert process.service.settings.max_body_bytes == 10 * 1024
         assert process._logs.level.name == "DEBUG"
         assert process._observing.lag.limit_s == 3.0
+        assert process._observing.lag.busy_limit == 0.5
         assert process._feeds is not None
         assert process._feeds._scraping.interval_s == 5.0
         assert process._feeds.statistics().keys() == set(NOWHERE)
@@ -293,6 +294,7 @@ async def test_under_overload_picks_are_cheap_and_closed_and_it_recovers() -> No
         await asyncio.sleep(0.11)
         time.sleep(1.5)  # noqa: ASYNC251 - this is the overload
         await until(lag.overloaded)
+        await until(lambda: picker.said("overloaded: new requests are placed by load alone"))
         await picker.process._background.end("lag of the event loop")  # it stays as it is, however long the test takes
         hurried = picker.proxy()
         assert destination(await hurried.ask(BODY)) in NOWHERE

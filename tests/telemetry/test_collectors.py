@@ -174,7 +174,8 @@ class Budget:
 
 def test_the_process_shows_bodies_lag_and_reloads() -> None:
     lag, reloads = LagMonitor(limit_s=0.1), ReloadMetrics(loaded_at=1000.0)
-    lag.woke(1.0, 3.0)
+    lag.woke(-100.0, -97.0, busy_s=0.0)
+    lag.woke(1.0, 3.0, busy_s=25.0)
     reloads.reloaded(ok=True, now=2000.0)
     reloads.reloaded(ok=False, now=3000.0)
     samples = samples_of(ProcessCollector(version="1.2", commit="abc", bodies=Budget(), lag=lag, reloads=reloads))
@@ -183,6 +184,7 @@ def test_the_process_shows_bodies_lag_and_reloads() -> None:
         "epp_body_bytes_limit": 100,
         "epp_bodies_refused_total": 2,
         "epp_event_loop_lag_worst_seconds": 2,
+        "epp_event_loop_busy_ratio": 0.25,
         "epp_overloaded": 1,
         "epp_config_reloads_total": 2,
         "epp_config_last_reload_successful": 0,

@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_tra
 from epp.exchange import EndCause
 from epp.telemetry.clock import Clock
 from epp.telemetry.otel import RequestTraces, Tracing
-from epp.telemetry.traces import TracePlan, TracingError, plan_tracing, start_tracing
+from epp.telemetry.traces import TracePlan, TracingError, plan_tracing, start_tracing, unused_ratio
 from tests.router.desk import Desk, chat
 
 OWN = "endpoint-picker"
@@ -56,6 +56,33 @@ def test_the_environment_says_whether_requests_are_traced(env: Mapping[str, str]
 def test_what_cannot_be_done_is_told(env: Mapping[str, str], message: str) -> None:
     with pytest.raises(TracingError, match=message):
         plan_tracing(env)
+
+
+SAMPLERS: dict[str, tuple[Mapping[str, str], str]] = {
+    "nothing said": ({}, ""),
+    "a ratio": ({"OTEL_TRACES_SAMPLER": "TraceIdRatio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}, ""),
+    "no ratio, which the SDK tells": (
+        {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "x"},
+        "",
+    ),
+    "a ratio that no sampler takes": (
+        {"OTEL_TRACES_SAMPLER_ARG": "0.1"},
+        "OTEL_TRACES_SAMPLER_ARG '0.1' has no effect: the sampler is parentbased_always_on; set OTEL_TRACES_SAMPLER to "
+        "traceidratio or parentbased_traceidratio",
+    ),
+}
+
+
+@pytest.mark.parametrize(("env", "message"), SAMPLERS.values(), ids=SAMPLERS)
+def test_a_ratio_that_is_not_used_is_told(env: Mapping[str, str], message: str) -> None:
+    assert unused_ratio(env) == message
+
+
+def test_the_sdk_tells_what_is_no_ratio(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    for name, value in SAMPLERS["no ratio, which the SDK tells"][0].items():
+        monkeypatch.setenv(name, value)
+    start_tracing(TracePlan("console", OWN)).stop()
+    assert "Using default rate 1.0" in caplog.text
 
 
 def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
