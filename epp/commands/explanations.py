@@ -28,7 +28,7 @@ def print_answer(answer: Json, console: Console, *, all_endpoints: bool = False)
     """A debug page's answer: of a past decision, of a dry run, or of a dry run that was refused."""
 
     def line(*parts: str | tuple[str, str]) -> None:
-        console.print(Text.assemble(*parts))
+        console.print(Text.assemble(*parts), soft_wrap=not console.is_terminal)  # whole lines for programs
 
     if "id" in answer:
         line(*_identity(answer))

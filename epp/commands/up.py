@@ -43,6 +43,7 @@ class _Wanted:
     replies: str
     fail_open: bool
     picker_port: int
+    health_port: int
     admin_port: int
     access_log: str
 
@@ -64,7 +65,12 @@ class _Wanted:
     default="full",
     help="What the picker sees of replies: all (learns most), headers only (costs least per token), nothing.",
 )
-@click.option("--fail-open", is_flag=True, help="Without the picker, spread requests (needs --routing override-host).")
+@click.option(
+    "--fail-open",
+    is_flag=True,
+    help="Spread requests while the picker hangs or is not ready (needs --routing override-host). When the picker "
+    "ends, its Envoy ends, too: to outlive it, --print a configuration and run Envoy apart.",
+)
 @click.option("--grpc-port", type=PORT, default=PICKER_PORT, help="The picker's port, on loopback.")
 @click.option("--grpc-health-port", "--health-port", "health_port", type=PORT, default=9003, help="Its health port.")
 @click.option("--metrics-port", type=PORT, default=9090, help="Its metrics and debug port.")
@@ -114,7 +120,9 @@ def up(
         raise click.UsageError("name the model servers as HOST:PORT, or give a --config-file that names endpoints")
     if only_print and not grpc_port:
         raise click.UsageError("--print needs a --grpc-port: 0 is chosen only when the picker starts")
-    wanted = _Wanted(listen, routing, replies, fail_open, grpc_port or PICKER_PORT, admin_port, access_log)
+    if only_print and fail_open and not health_port:
+        raise click.UsageError("--print with --fail-open needs a --grpc-health-port: 0 is chosen only when it starts")
+    wanted = _Wanted(listen, routing, replies, fail_open, grpc_port or PICKER_PORT, health_port, admin_port, access_log)
     settings = _envoy_settings(wanted, loaded.settings if loaded else None)
     config = _rendered(settings)  # for a start, too: the first time takes a second, better now than in the event loop
     if only_print or loaded is None:
@@ -156,6 +164,7 @@ def _envoy_settings(wanted: _Wanted, picker: Settings | None) -> EnvoySettings:
             admin_port=wanted.admin_port,
             picker_address=LOOPBACK,
             picker_port=wanted.picker_port,
+            picker_health_port=wanted.health_port,
             picker_tls=None,
             endpoints=_known(picker.discovery) if picker and routing is Routing.OVERRIDE_HOST else (),
             max_destinations=destinations,
@@ -224,7 +233,8 @@ async def _serve(
     served = await picker.start()
     signals.reload = picker.reload
     try:
-        await until_stopped(signals, _serve_both(picker, replace(settings, picker_port=served.extproc)))
+        found = replace(settings, picker_port=served.extproc, picker_health_port=served.health)
+        await until_stopped(signals, _serve_both(picker, found))
     finally:
         await picker.stop()
     log.info("stopped")

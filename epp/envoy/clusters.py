@@ -17,6 +17,7 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
     ClusterDiscoveryType,
     ClusterLbPolicy,
     ClusterOriginalDstLbConfig,
+    ClusterTransportSocketMatch,
     LoadBalancingPolicy,
     LoadBalancingPolicyPolicy,
     UpstreamConnectionOptions,
@@ -25,6 +26,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
     Address,
     DataSource,
     HealthCheck,
+    HealthCheckGrpcHealthCheck,
     HealthCheckTcpHealthCheck,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
@@ -35,12 +37,19 @@ from envoy_data_plane.envoy.config.core.v3 import (
     TransportSocket,
     TypedExtensionConfig,
 )
-from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints
+from envoy_data_plane.envoy.config.endpoint.v3 import (
+    ClusterLoadAssignment,
+    Endpoint,
+    EndpointHealthCheckConfig,
+    LbEndpoint,
+    LocalityLbEndpoints,
+)
 from envoy_data_plane.envoy.extensions.load_balancing_policies.override_host.v3 import (
     OverrideHost,
     OverrideHostOverrideHostSource,
 )
 from envoy_data_plane.envoy.extensions.load_balancing_policies.round_robin.v3 import RoundRobin
+from envoy_data_plane.envoy.extensions.transport_sockets.raw_buffer.v3 import RawBuffer
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
     CertificateValidationContext,
     CommonTlsContext,
@@ -53,7 +62,7 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import HttpProtocolOpti
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 from envoy_data_plane.envoy.type.metadata.v3 import MetadataKey, MetadataKeyPathSegment
 from envoy_data_plane.envoy.type.v3 import Percent
-from envoy_data_plane.google.protobuf import Any
+from envoy_data_plane.google.protobuf import Any, Struct
 
 from epp.envoy.names import PICKER_CLUSTER, POOL_CLUSTER
 from epp.envoy.settings import EnvoySettings, PickerTls, Routing, endpoint_of, is_ip_address
@@ -67,6 +76,9 @@ MAX_IN_FLIGHT = 40_000
 _POOL_IDLE_TIMEOUT = timedelta(seconds=4)
 """Idle connections to model servers are closed after it. Below the 5 s after which uvicorn closes them, else a request
 meets a connection that is just going away."""
+
+_PLAIN = {"plain": True}
+"""What the health check asks for among the transport sockets of a picker with TLS: its health port has none."""
 
 _UPSTREAM_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -100,15 +112,17 @@ def picker_cluster(settings: EnvoySettings) -> Cluster:
         connect_timeout=timedelta(seconds=settings.connect_timeout_s),
         circuit_breakers=_circuit_breakers(),
         typed_extension_protocol_options={_UPSTREAM_HTTP: Any.pack(_http2())},
-        load_assignment=_assignment(PICKER_CLUSTER, [(host, settings.picker_port)]),
+        load_assignment=_assignment(PICKER_CLUSTER, [(host, settings.picker_port)], _checked_port(settings)),
     )
     if settings.picker_tls is not None:
         cluster.transport_socket = TransportSocket(
             name="envoy.transport_sockets.tls", typed_config=Any.pack(_tls(settings.picker_tls, host))
         )
     if settings.fail_open:
-        cluster.health_checks = [_connect_check()]
+        cluster.health_checks = [_health_check(settings)]
         cluster.common_lb_config = ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0.0))
+        if settings.picker_tls is not None and settings.picker_health_port:
+            cluster.transport_socket_matches = [_plain_socket()]
     return cluster
 
 
@@ -172,22 +186,42 @@ def _verified_by(ca_file: str, name: str) -> CertificateValidationContext:
     )
 
 
-def _connect_check() -> HealthCheck:
+def _checked_port(settings: EnvoySettings) -> int:
+    """Where the picker's health is asked for; 0: on the port of external processing."""
+    return settings.picker_health_port if settings.fail_open else 0
+
+
+def _health_check(settings: EnvoySettings) -> HealthCheck:
     """Makes fail-open work for requests with a body.
 
     When the picker does not answer, Envoy finds out after the first body chunk has come, and then fails the request
     even with `failure_mode_allow` (tried on Envoy 1.40: 500 for every POST). A host known to be down fails before
     that. A panic threshold of 0 goes with it, else the only host is used whatever its health.
+
+    It must be an answer: the kernel accepts connections for a picker that hangs. A hang is known after two time-outs
+    and an interval, so within about six seconds.
     """
     second = timedelta(seconds=1)
-    return HealthCheck(
+    check = HealthCheck(
         timeout=2 * second,
         interval=second,
         no_traffic_interval=second,
         unhealthy_threshold=2,
         healthy_threshold=1,
-        tcp_health_check=HealthCheckTcpHealthCheck(),
     )
+    if settings.picker_health_port:
+        check.grpc_health_check = HealthCheckGrpcHealthCheck(service_name="readiness")
+        if settings.picker_tls is not None:
+            check.transport_socket_match_criteria = Struct.from_dict(_PLAIN)
+    else:  # finds a picker that is gone, not one that hangs
+        check.tcp_health_check = HealthCheckTcpHealthCheck()
+    return check
+
+
+def _plain_socket() -> ClusterTransportSocketMatch:
+    # Endpoints have no metadata that matches, so calls of the picker use the cluster's own transport socket, with TLS.
+    socket = TransportSocket(name="envoy.transport_sockets.raw_buffer", typed_config=Any.pack(RawBuffer()))
+    return ClusterTransportSocketMatch(name="plain", match=Struct.from_dict(_PLAIN), transport_socket=socket)
 
 
 def _override_host() -> OverrideHost:
@@ -208,8 +242,12 @@ def _policy(name: str, config: OverrideHost | RoundRobin) -> LoadBalancingPolicy
     return LoadBalancingPolicy(policies=[LoadBalancingPolicyPolicy(typed_extension_config=extension)])
 
 
-def _assignment(cluster: str, addresses: list[tuple[str, int]]) -> ClusterLoadAssignment:
-    hosts = [LbEndpoint(endpoint=Endpoint(address=socket_address(host, port))) for host, port in addresses]
+def _assignment(cluster: str, addresses: list[tuple[str, int]], checked_port: int = 0) -> ClusterLoadAssignment:
+    check = EndpointHealthCheckConfig(port_value=checked_port) if checked_port else None
+    hosts = [
+        LbEndpoint(endpoint=Endpoint(address=socket_address(host, port), health_check_config=check))
+        for host, port in addresses
+    ]
     return ClusterLoadAssignment(cluster_name=cluster, endpoints=[LocalityLbEndpoints(lb_endpoints=hosts)])
 
 

@@ -80,6 +80,9 @@ class EnvoySettings:
     picker_address: str = "127.0.0.1"
     """IP address, or a host name that is resolved again and again."""
     picker_port: int = 9002
+    picker_health_port: int = 9003
+    """Where the picker serves gRPC health, without TLS; `fail_open` needs it. 0: not known, so that a connection has
+    to do as a check, which a picker that hangs passes."""
     picker_tls: PickerTls | None = field(default=PickerTls())
     """None: HTTP/2 without TLS (h2c)."""
     endpoints: tuple[str, ...] = ()
@@ -87,7 +90,7 @@ class EnvoySettings:
     max_destinations: int = 1
     """Longest list of destinations that the picker sends: Envoy goes down it when one cannot be reached."""
     fail_open: bool = False
-    """Serve without a pick when the picker is down, by round robin over `endpoints`."""
+    """Serve without a pick when the picker is gone or hangs, by round robin over `endpoints`."""
     subset_hint: tuple[str, ...] | None = None
     """Tell the picker with each request that only these are allowed. For tests of pickers."""
     connect_timeout_s: float = 2.0
@@ -119,6 +122,7 @@ class EnvoySettings:
         if not (is_ip_address(self.picker_address) or _HOST_NAME.fullmatch(self.picker_address)):
             raise ValueError(f"picker address {self.picker_address!r} is neither an IP address nor a host name")
         _within("picker port", self.picker_port, 1, 65535)
+        _within("picker health port", self.picker_health_port, 0, 65535)
 
     def _check_routing(self) -> None:
         if self.routing is Routing.OVERRIDE_HOST:

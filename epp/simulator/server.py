@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 
@@ -178,7 +179,14 @@ async def _completed(progress: Progress) -> None:
 async def _stream(request: web.Request, generation: Generation, progress: Progress) -> web.StreamResponse:
     """Headers go out at once, as vLLM's do; the first event comes with the first token."""
     response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
-    await response.prepare(request)
+    with suppress(ConnectionResetError):  # the client is gone, which aiohttp may not have told yet
+        await response.prepare(request)
+        await _write_events(response, generation, progress)
+        await response.write_eof()
+    return response
+
+
+async def _write_events(response: web.StreamResponse, generation: Generation, progress: Progress) -> None:
     stream = generation.stream()
     written = [0] * len(generation.choices)
     over = False
@@ -192,8 +200,6 @@ async def _stream(request: web.Request, generation: Generation, progress: Progre
         if over:
             events.append(stream.error(engine_dead()) if progress.failed else stream.end(progress.cached_tokens))
         await response.write(b"".join(events))
-    await response.write_eof()
-    return response
 
 
 def _json(body: bytes, status: int = 200) -> web.Response:

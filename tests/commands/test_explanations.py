@@ -56,6 +56,12 @@ def test_a_row_says_what_took_an_endpoint_out() -> None:
     ]
 
 
+def test_a_line_is_whole_where_no_person_looks() -> None:
+    seen = answer(candidate(0), id="d" * 20, at="2026-01-01T00:00:00Z", request_id="r" * 40, request={**answer()})
+    assert printed(seen).splitlines()[0].endswith(f", request id {'r' * 40}")
+    assert not any("r" * 40 in line and "decision" in line for line in printed(seen, colours=True).splitlines())
+
+
 def test_a_refusal_shows_what_took_each_endpoint_out() -> None:
     out = [candidate(number, chosen=None, scores={}, total=None, rejected_by="label-filter") for number in range(2)]
     lines = printed(answer(*out, rejected="rejected-saturated", message="nobody passes")).splitlines()

@@ -76,6 +76,10 @@ REFUSED = {
     "no endpoints": (("--routing=override-host", "--print"), "override-host needs endpoints"),
     "nowhere to fail to": (("10.0.0.1:80", "--fail-open"), "fail_open needs override-host"),
     "no port to print": (("--print", "--grpc-port=0"), "--print needs a --grpc-port"),
+    "no health port to print": (
+        ("10.0.0.1:80", "--routing=override-host", "--fail-open", "--print", "--grpc-health-port=0"),
+        "--fail-open needs a --grpc-health-port",
+    ),
 }
 
 

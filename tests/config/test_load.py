@@ -176,6 +176,12 @@ def test_a_duration_that_none_can_take_is_an_error(flag: str, value: str) -> Non
     assert len(errors(HEADER, {**ENDPOINT, flag: value})) == 1
 
 
+def test_a_flag_s_duration_has_a_unit_as_in_go() -> None:
+    assert errors(HEADER, {**ENDPOINT, "drain-timeout": "5"}) == [
+        "--drain-timeout: epp.serving.drainTimeout: must be a duration such as 500ms, 2s or 1m30s, found '5'"
+    ]
+
+
 OLD_FILE = """\
 apiVersion: inference.networking.x-k8s.io/v1alpha1
 kind: EndpointPickerConfig

@@ -61,6 +61,16 @@ def test_what_cannot_change_is_kept_and_told() -> None:
     assert plan.loaded.settings.logging == new.settings.logging
 
 
+def test_what_is_no_longer_written_is_told_with_the_file() -> None:
+    old = loaded("epp: {serving: {drainTimeout: 7s, tls: {certDir: /x}}}", secure_serving="false", bind="127.0.0.1")
+    for text in ("", "epp: {serving: {port: 9002}}"):
+        plan = plan_reload(old, loaded(text, secure_serving="false", bind="127.0.0.1"))
+        assert [str(problem) for problem in plan.kept] == [
+            "f: epp.serving.drainTimeout: '30s' takes effect at the next start; until then '7s' is kept",
+            "f: epp.serving.tls.certDir: '' takes effect at the next start; until then '/x' is kept",
+        ]
+
+
 def test_what_is_in_effect_says_what_waits() -> None:
     old = loaded("epp: {serving: {port: 7}}")
     plan = plan_reload(old, loaded("epp: {serving: {port: 8}, scraping: {interval: 2s}}"))

@@ -32,8 +32,11 @@ CASES = {
     "serving:\n  prt:\n": ["f:2:3: epp.serving: unknown key 'prt'; did you mean 'port'?"],
     "scraping: {interval: 1ms}": ["f:1:22: epp.scraping.interval: must be in the range 50ms to 1h, found '1ms'"],
     "scraping: {interval: soon}": [
+        "f:1:22: epp.scraping.interval: must be a duration such as 500ms, 2s or 1m30s, found 'soon'"
+    ],
+    "scraping: {interval: true}": [
         "f:1:22: epp.scraping.interval: must be a duration such as 500ms, 2s or 1m30s, or a number of seconds, "
-        "found 'soon'"
+        "found true"
     ],
     "scraping: {scheme: htps}": [
         "f:1:20: epp.scraping.scheme: must be 'http' or 'https', found 'htps'; did you mean 'https'?"

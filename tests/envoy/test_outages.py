@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -73,6 +75,7 @@ async def site(*, fail_open: bool) -> AsyncIterator[Site]:
             fail_open=fail_open,
             picker_address=picker.host,
             picker_port=picker.ports["extproc_port"],
+            picker_health_port=picker.ports["health_port"],
             picker_tls=None,
         )
         envoy = await stack.enter_async_context(running_envoy(settings))
@@ -106,6 +109,29 @@ async def test_failing_open_serves_while_the_picker_is_gone() -> None:
             await here.picker.start()
             await until_told(here.picker.metrics, lambda metrics: metrics["llm_d_epp_request_total"])
         assert set(traffic.statuses[gone:]) == {200}, "its return disturbs nobody"
+
+
+async def test_failing_open_serves_while_the_picker_hangs() -> None:
+    async with site(fail_open=True) as here:
+        first = Traffic(here.envoy)
+        async with first.running():
+            await first.wait_all(200)
+        os.kill(here.picker.pid, signal.SIGSTOP)
+        try:
+            # Requests that Envoy has handed to it hang with it, so there are several clients.
+            async with asyncio.timeout(PATIENCE_S), AsyncExitStack() as stack:
+                clients = []
+                while not any(client.statuses[-20:] == [200] * 20 for client in clients):
+                    clients.append(Traffic(here.envoy))
+                    await stack.enter_async_context(clients[-1].running())
+                    await asyncio.sleep(0.2)
+        finally:
+            os.kill(here.picker.pid, signal.SIGCONT)
+        picks = (await here.picker.metrics())["llm_d_epp_request_total"]
+        after = Traffic(here.envoy)
+        async with after.running():
+            await until_told(here.picker.metrics, lambda metrics: metrics["llm_d_epp_request_total"] > picks + 20)
+        assert set(after.statuses) == {200}
 
 
 async def test_a_picker_that_is_told_to_stop_lets_streams_finish() -> None:

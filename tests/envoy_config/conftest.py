@@ -20,6 +20,8 @@ from aiohttp import ClientSession, ClientTimeout, web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
 
 from epp.envoy import EnvoyProcess, EnvoySettings, LaunchSettings, as_yaml, build_bootstrap
 from epp.protocol import DESTINATION, LB_NAMESPACE
@@ -53,6 +55,8 @@ class ScriptedPicker:
     destination: str | None
     """None: ends each stream at once, without a word."""
     port: int = 0
+    health_port: int = 0
+    """Without TLS, as the picker's."""
     streams: list[list[str]] = field(default_factory=list)
     """Kinds of messages per stream, in order."""
     request_headers: list[dict[str, str]] = field(default_factory=list)
@@ -179,6 +183,10 @@ def picker(stack: AsyncExitStack) -> Callable[..., Awaitable[ScriptedPicker]]:
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("envoy.service.ext_proc.v3.ExternalProcessor", {"Process": handler}),)
         )
+        health = health_aio.HealthServicer()
+        await health.set("readiness", health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        scripted.health_port = server.add_insecure_port("127.0.0.1:0")
         if certificate is None:
             scripted.port = server.add_insecure_port("127.0.0.1:0")
         else:

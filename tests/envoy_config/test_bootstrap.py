@@ -50,6 +50,13 @@ def clusters(settings: EnvoySettings) -> dict[str, dict[str, Any]]:
     return {cluster["name"]: cluster for cluster in plain(settings)["static_resources"]["clusters"]}
 
 
+def picker_endpoint(settings: EnvoySettings) -> dict[str, Any]:
+    found: dict[str, Any] = clusters(settings)["picker"]["load_assignment"]["endpoints"][0]["lb_endpoints"][0][
+        "endpoint"
+    ]
+    return found
+
+
 def route(settings: EnvoySettings) -> dict[str, Any]:
     found: dict[str, Any] = connection_manager(settings)["route_config"]["virtual_hosts"][0]["routes"][0]
     return found
@@ -155,8 +162,27 @@ def test_failing_open_comes_with_the_health_check_that_makes_it_work() -> None:
     assert "failure_mode_allow" not in http_filters(closed)["ext_proc"]
     assert "health_checks" not in clusters(closed)["picker"]
     assert http_filters(opened)["ext_proc"]["failure_mode_allow"] is True
-    assert clusters(opened)["picker"]["health_checks"][0]["tcp_health_check"] == {}
+    assert clusters(opened)["picker"]["health_checks"][0]["grpc_health_check"] == {"service_name": "readiness"}
+    assert picker_endpoint(opened)["health_check_config"] == {"port_value": 9003}
+    assert "health_check_config" not in picker_endpoint(closed)
     assert clusters(opened)["picker"]["common_lb_config"] == {"healthy_panic_threshold": {}}
+
+
+def test_the_health_port_has_no_tls() -> None:
+    opened = replace(OVERRIDE, fail_open=True, picker_tls=PickerTls())
+    picker = clusters(opened)["picker"]
+    (match,) = picker["transport_socket_matches"]
+    assert match["transport_socket"]["name"] == "envoy.transport_sockets.raw_buffer"
+    assert picker["health_checks"][0]["transport_socket_match_criteria"] == match["match"] == {"plain": True}
+    assert picker["transport_socket"]["name"] == "envoy.transport_sockets.tls"
+    assert "transport_socket_matches" not in clusters(replace(opened, picker_tls=None))["picker"]
+    assert "transport_socket_matches" not in clusters(replace(opened, fail_open=False))["picker"]
+
+
+def test_without_a_health_port_the_picker_s_own_port_is_tried() -> None:
+    opened = replace(OVERRIDE, fail_open=True, picker_health_port=0)
+    assert clusters(opened)["picker"]["health_checks"][0]["tcp_health_check"] == {}
+    assert "health_check_config" not in picker_endpoint(opened)
 
 
 TLS: dict[str, tuple[PickerTls, dict[str, Any]]] = {

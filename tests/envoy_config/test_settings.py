@@ -28,6 +28,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a listener by name": ({"listener_address": "localhost"}, "listener address 'localhost' is not an IP address"),
     "a listener port out of range": ({"listener_port": 65536}, "listener port is 65536"),
     "a picker port out of range": ({"picker_port": 0}, "picker port is 0"),
+    "a picker health port out of range": ({"picker_health_port": -1}, "picker health port is -1"),
     "a picker that is no host": ({"picker_address": "a b"}, "neither an IP address nor a host name"),
     "a picker address with a port": ({"picker_address": "picker:9002"}, "neither an IP address nor a host name"),
     "a time-out of nothing": ({"connect_timeout_s": 0}, "connect_timeout_s is 0"),

@@ -49,7 +49,13 @@ async def test_failing_open_serves_bodies_and_is_not_steered_by_the_client(
 ) -> None:
     one, other = await backend(), await backend()
     proxy = await envoy(
-        EnvoySettings(**OVERRIDE, fail_open=True, endpoints=(one.address, other.address), picker_port=unused_port)
+        EnvoySettings(
+            **OVERRIDE,
+            fail_open=True,
+            endpoints=(one.address, other.address),
+            picker_port=unused_port,
+            picker_health_port=unused_port,
+        )
     )
     spoofed = {DESTINATION: one.address}
     replies = Counter([await post(client, proxy, headers=spoofed) for _ in range(6)])
@@ -152,6 +158,7 @@ async def test_a_picker_over_tls_is_found_healthy_when_failing_open(
             fail_open=True,
             endpoints=(picked.address, other.address),
             picker_port=told.port,
+            picker_health_port=told.health_port,
         )
     )
     replies = await asyncio.gather(*(post(client, proxy) for _ in range(6)))

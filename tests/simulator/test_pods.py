@@ -7,6 +7,7 @@ import signal
 from dataclasses import replace
 
 import aiohttp
+import aiohttp.web
 import pytest
 
 from epp.simulator import PodSettings, SimPods, SimServerSettings, run_sim_server, serve
@@ -145,6 +146,25 @@ async def test_a_pod_can_be_slowed_down_and_recover(client: Client) -> None:
     await client.wait_for_requests(0)
     client.pod.slow_down(1)
     assert (await client.chat())[0] == 200
+
+
+async def test_a_client_that_is_gone_when_a_token_comes_is_no_fault(
+    client: Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # aiohttp cancels handlers of clients that went, one turn of the event loop later: a write may come first.
+    write = aiohttp.web.StreamResponse.write
+
+    async def reset_and_write(response: aiohttp.web.StreamResponse, data: bytes) -> None:
+        transport = response._req and response._req.transport
+        assert transport is not None
+        transport.abort()
+        await write(response, data)
+
+    monkeypatch.setattr(aiohttp.web.StreamResponse, "write", reset_and_write)
+    with pytest.raises(aiohttp.ClientError):
+        await client.chat(stream=True)
+    await client.wait_for_requests(0)
+    assert caplog.text == ""
 
 
 async def test_a_sleeping_pod_is_healthy_and_does_not_answer(client: Client) -> None:
