@@ -105,7 +105,7 @@ def _install(env: VllmEnvironment) -> None:
     exactly = ("--no-deps", "--only-binary=:all:", "--require-hashes", "-r", str(REQUIREMENTS))
     _run(*pip, "install", "--no-cache-dir", *exactly)
     if not _runs(env.python, SERVES):
-        sys.exit(f"vLLM was installed, and does not start: {env.python} -c {SERVES!r}")
+        sys.exit(f"vLLM was installed, and does not start; see: {env.python} -c '{SERVES}'")
     env.stamp.touch()
     print(f"Installed in {time.monotonic() - began:.0f} s, {_size(venv) / 1e9:.1f} GB")
 

@@ -17,7 +17,7 @@ from bench.extproc import comparison as compared
 from bench.extproc.comparison import Plan, compare
 from bench.extproc.crowd import play_crowd
 from bench.extproc.memory import measure_index, soak
-from bench.extproc.overload import SHARES, play_overload
+from bench.extproc.overload import SHARES, capacity_of, play_overload
 from bench.extproc.parts import measure_parts
 from bench.extproc.plot import draw
 from bench.extproc.report import tables
@@ -152,9 +152,12 @@ async def _scraping(results: Results, extent: Extent) -> None:
 
 
 async def _overload(results: Results, extent: Extent, rng: random.Random) -> None:
-    async with pages(MANY) as addresses, bare() as nothing, ours(addresses, may_hurry=True) as server:
-        results.crowds = await play_crowd((nothing, server), extent.crowd)
-        results.overload = await play_overload(server, extent.overload_s, extent.shares, rng)
+    async with pages(MANY) as addresses:
+        async with ours(addresses) as patient:
+            capacity = await capacity_of(patient)
+        async with bare() as nothing, ours(addresses, may_hurry=True) as server:
+            results.crowds = await play_crowd((nothing, server), extent.crowd)
+            results.overload = await play_overload(server, capacity, extent.overload_s, extent.shares, rng)
 
 
 async def _memory(results: Results, extent: Extent) -> None:

@@ -20,7 +20,7 @@ from bench.extproc.runs import Fate
 from bench.extproc.servers import BenchError, Server
 from bench.extproc.usage import cpu_s
 
-__all__ = ["SHARES", "Overload", "play_overload"]
+__all__ = ["SHARES", "Overload", "capacity_of", "play_overload"]
 
 SHARES = (0.25, 0.5, 1.0, 2.0, 3.0)
 """Arrivals as shares of capacity."""
@@ -49,13 +49,22 @@ class Overload:
     generator_busy: float
 
 
-async def play_overload(server: Server, seconds: float, shares: Sequence[float], rng: random.Random) -> list[Overload]:
-    """Plays `seconds` of arrivals at each share of capacity."""
+async def capacity_of(server: Server) -> float:
+    """Exchanges per second that a picker serves whole, in bursts. It must not be one that hurries under load."""
+    async with connected(server.port, CONNECTIONS) as wires:
+        tally = await play_bursts(wires, exchange(4_096, CHUNKS), outstanding=OUTSTANDING, seconds=_CAPACITY_S)
+    if not tally.fates[Fate.DONE]:
+        raise BenchError(f"{server.name}: of {tally.begun} exchanges none was served whole")
+    return tally.fates[Fate.DONE] / _CAPACITY_S
+
+
+async def play_overload(
+    server: Server, capacity: float, seconds: float, shares: Sequence[float], rng: random.Random
+) -> list[Overload]:
+    """Plays `seconds` of arrivals at each share of a capacity in exchanges per second."""
     played = exchange(4_096, CHUNKS)
     results = []
     async with connected(server.port, CONNECTIONS) as wires:
-        tally = await play_bursts(wires, played, outstanding=OUTSTANDING, seconds=_CAPACITY_S)
-        capacity = tally.fates[Fate.DONE] / _CAPACITY_S
         for share in shares:
             await asyncio.sleep(_REST_S)
             used, own, began = cpu_s(server.pid), time.process_time(), time.perf_counter()
