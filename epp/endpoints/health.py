@@ -107,14 +107,14 @@ class Health:
     def probed(self, row: Row, *, healthy: bool, now: float) -> None:
         """A health probe was answered, or not."""
         record = self._records[row]
-        was = self._is_well(record) and self._is_scraped(record)
+        was = self._is_fit(record)
         record.probe_failures = 0 if healthy else record.probe_failures + 1
         self._recovered_if(row, was, now)
 
     def scraped(self, row: Row, *, ok: bool, asleep: bool = False, now: float) -> None:
         """A metrics page came, or not."""
         record = self._records[row]
-        was = self._is_well(record) and self._is_scraped(record)
+        was = self._is_fit(record)
         record.scrape_failures = 0 if ok else record.scrape_failures + 1
         record.asleep = asleep if ok else record.asleep
         self._recovered_if(row, was, now)
@@ -161,9 +161,12 @@ class Health:
     def _is_scraped(self, record: _Record) -> bool:
         return record.scrape_failures < self._settings.scrape_failures
 
+    def _is_fit(self, record: _Record) -> bool:
+        return self._is_well(record) and self._is_scraped(record)
+
     def _recovered_if(self, row: Row, was_usable: bool, now: float) -> None:  # noqa: FBT001 - two facts of one rule
         record = self._records[row]
-        if not was_usable and self._is_well(record) and self._is_scraped(record):
+        if not was_usable and self._is_fit(record):
             self._restart(row, now)
         self._update(row, now)
 

@@ -25,7 +25,7 @@ class ModelCatalog:
         self._cards: dict[Row, dict[str, ModelCard]] = {}
         self._rows: dict[str, set[Row]] = {}
         self._adapters: Counter[str] = Counter()  # by how many endpoints list the name as one
-        self._masks: dict[str, NDArray[np.bool_]] = {}
+        self._masks: dict[str, NDArray[np.bool_] | None] = {}
         self._masks_version = -1
 
     def seen(self, row: Row, cards: Iterable[ModelCard] | None) -> None:
@@ -82,10 +82,9 @@ class ModelCatalog:
         if self._masks_version != self._table.version:
             self._masks.clear()
             self._masks_version = self._table.version
-        mask = self._masks.get(name)
-        if mask is None:
+        if name not in self._masks:
             mask = np.ones(self._table.size, np.bool_)
             mask[list(self._cards)] = False
             mask[list(self._rows[name])] = True
-            self._masks[name] = mask
-        return None if mask.all() else mask
+            self._masks[name] = None if mask.all() else mask
+        return self._masks[name]

@@ -64,11 +64,7 @@ class Replies:
 
     def ended(self, flight: Flight, cause: EndCause, now: float) -> Outcome:
         """The exchange ended, and the end of the reply was not seen."""
-        told = flight.declared and flight.reply_view is ReplyView.CHUNKS  # who declares a mode for replies shows them
-        unseen = (
-            cause is EndCause.NO_REPLY and not told and (flight.declared, flight.reply_view) not in self._reply_seen
-        )
-        if cause is EndCause.REQUEST_ONLY or unseen:
+        if cause is EndCause.REQUEST_ONLY or (cause is EndCause.NO_REPLY and not self._shows_replies(flight)):
             return self._let_go(flight, now)
         verdict = self._verdict(flight, None) if cause is EndCause.REPLY_UNSEEN else Verdict.UNKNOWN
         return self._close(flight, verdict, _NO_USAGE, now)

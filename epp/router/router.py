@@ -24,6 +24,7 @@ from epp.exchange import (
     BodyState,
     EndCause,
     ExchangeId,
+    Headers,
     Observe,
     Pick,
     Rejection,
@@ -69,7 +70,7 @@ _MAX_REQUEST_ID = 128
 _MAX_TRACE_FIELD = 512
 """Characters; W3C Trace Context 3.3.1.5."""
 
-Headers = tuple[tuple[str, str], ...]
+HeaderPairs = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class Router:
         """When `tick` should be called at the latest."""
         return self.pool.wake_at()
 
-    def observe(self, exchange: ExchangeId, event: ReplyEvent, now: float) -> Headers:
+    def observe(self, exchange: ExchangeId, event: ReplyEvent, now: float) -> HeaderPairs:
         """Takes news of a reply. Returns headers to set on it, for ReplyHeaders only."""
         flight = self._flights.get(exchange)
         if flight is None:
@@ -235,7 +236,7 @@ class Router:
     def _record(self, request: InferenceRequest, decision: Decision, now: float) -> DecisionRecord:
         record = DecisionRecord(
             id=f"{self._tag}-{next(self._numbers)}",
-            request_id=(request.headers.get("x-request-id") or "")[:_MAX_REQUEST_ID],
+            request_id=_request_id(request.headers),
             traceparent=(request.headers.get("traceparent") or "")[:_MAX_TRACE_FIELD],
             tracestate=(request.headers.get("tracestate") or "")[:_MAX_TRACE_FIELD],
             at=now,
@@ -253,7 +254,7 @@ class Router:
         return record
 
     def _pick(self, request: InferenceRequest, flight: Flight, ready: RequestReady, now: float) -> Pick:
-        reply_headers: Headers = tuple(self._placed_headers(request, flight, now))
+        reply_headers: HeaderPairs = tuple(self._placed_headers(request, flight, now))
         if self.settings.decision_headers:
             reply_headers += ((DECISION_HEADER, flight.record.id), (ENDPOINT_HEADER, flight.placement.address))
         body = self._rewritten_body(request, ready)
@@ -294,9 +295,13 @@ class Router:
 
     def _reject(self, refused: Refused, ready: RequestReady) -> Rejection:
         model = refused.request.model if refused.request else ""
-        request_id = (ready.headers.get("x-request-id") or "")[:_MAX_REQUEST_ID]
-        self.observer.rejected(refused.reason, model, len(ready.body), request_id)
+        self.observer.rejected(refused.reason, model, len(ready.body), _request_id(ready.headers))
         return rejection(refused.reason, dialect_of(ready.headers), refused.message)
+
+
+def _request_id(headers: Headers) -> str:
+    """The client's or proxy's name for the request, shortened; empty without one."""
+    return (headers.get("x-request-id") or "")[:_MAX_REQUEST_ID]
 
 
 def _headers_of(call: Callable[[], Mapping[str, str] | None]) -> dict[str, str]:

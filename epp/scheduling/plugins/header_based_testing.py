@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from epp.endpoints import split_address
 from epp.requests import InferenceRequest
 from epp.scheduling.types import Mask
 from epp.scheduling.view import View
@@ -30,17 +29,4 @@ class HeaderBasedTestingFilter:
         header = request.headers.get(HEADER)
         if header is None:
             return np.ones(len(view), np.bool_)
-        wanted = _addresses(header)
-        hosts = (view.pool.table.hosts[row] for row in view.rows)
-        named = ((host, port) in wanted or (host, None) in wanted for host, port in hosts)
-        return np.fromiter(named, np.bool_, len(view))
-
-
-def _addresses(header: str) -> set[tuple[str, int | None]]:
-    addresses: set[tuple[str, int | None]] = set()
-    for text in header.split(","):
-        try:
-            addresses.add(split_address(text))
-        except ValueError:
-            continue
-    return addresses
+        return view.pool.table.rows_named(header.split(","))[view.rows]
