@@ -10,17 +10,20 @@ from epp.router.deciding import Decided, Refused
 from epp.router.flights import DecisionRecord
 from epp.router.observer import NullObserver, Phases, RouterObserver
 from epp.router.outcomes import STATUS, Reason, message_of, rejection
+from epp.router.reading import BodyReader, Reader
 from epp.router.router import CONTROL_HEADERS, Router, RouterSettings
 from epp.router.targets import ModelRewrite, TargetSettings, WeightedModel
 
 __all__ = [
     "CONTROL_HEADERS",
     "STATUS",
+    "BodyReader",
     "Decided",
     "DecisionRecord",
     "ModelRewrite",
     "NullObserver",
     "Phases",
+    "Reader",
     "Reason",
     "Refused",
     "Router",

@@ -11,17 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from epp.endpoints import EndpointPool
-from epp.exchange import BodyState, RequestReady
-from epp.requests import InferenceRequest, Malformed, opaque, parse
+from epp.exchange import RequestReady
+from epp.requests import InferenceRequest, Malformed
 from epp.router.outcomes import Reason, reason_of_body, reason_of_refusal
+from epp.router.reading import Reader
 from epp.router.subset import SubsetMasks
 from epp.router.targets import TargetSettings, resolve
-from epp.scheduling import Decision, Features, Refusal, Restriction, Scheduler, Trace, prepare
+from epp.scheduling import Decision, Features, Refusal, Restriction, Scheduler, Trace
 
 __all__ = ["Decided", "Decider", "Refused"]
-
-_HURRIED_BYTES = 1 << 20
-"""Even under overload a body up to this is read, in 1 ms at most: what model it is for decides who can serve it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,7 @@ class Decider:
 
     pool: EndpointPool
     scheduler: Scheduler
+    reader: Reader
     targets: TargetSettings
     subsets: SubsetMasks | None
     """None: the gateway's hint is not honoured."""
@@ -66,14 +65,14 @@ class Decider:
         if unusable := reason_of_body(ready.body_state):
             return Refused(unusable)
         started = self.stopwatch()
-        request = _understood(ready)
+        request = self.reader.request(ready)
         if isinstance(request, Malformed):
             return Refused(Reason.MALFORMED, message=request.message)
         resolved = resolve(request, self.targets, self.pool.models, self.rng)
         if isinstance(resolved, Reason):
             return Refused(resolved, request)
         parsed = self.stopwatch()
-        features = prepare(resolved, self.pool.estimates, hashed=not ready.hurried)
+        features = self.reader.features(resolved, self.pool.estimates, ready)
         prepared = self.stopwatch()
         decision = self._schedule(resolved, features, ready, now)
         if isinstance(decision, Refusal):
@@ -93,9 +92,3 @@ class Decider:
         if ready.hurried:
             return self.scheduler.by_load(request, features, restrictions, now, "overloaded: picked by load alone")
         return self.scheduler.schedule(request, features, restrictions, now)
-
-
-def _understood(ready: RequestReady) -> InferenceRequest | Malformed:
-    if ready.hurried and (ready.body_state is not BodyState.COMPLETE or len(ready.body) > _HURRIED_BYTES):
-        return opaque(ready.headers)
-    return parse(ready.headers, ready.body, ready.body_state)

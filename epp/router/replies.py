@@ -5,8 +5,9 @@ from __future__ import annotations
 from epp.endpoints import EndpointPool, Row, Verdict, canonical_address, split_address
 from epp.exchange import EndCause, ReplyEnd, ReplyHeaders, ReplyView
 from epp.prefix import PrefixIndex
-from epp.requests import Operation, ReplyReport, Usage, read_reply
+from epp.requests import Operation, ReplyReport, Usage
 from epp.router.flights import Flight
+from epp.router.reading import Reader
 from epp.scheduling import Outcome
 
 __all__ = ["Replies"]
@@ -20,9 +21,10 @@ _NOT_OFFERED = (501, 505)
 class Replies:
     """Follows the replies of placed requests. Each method does what an event means, and is called once per event."""
 
-    def __init__(self, pool: EndpointPool, index: PrefixIndex) -> None:
+    def __init__(self, pool: EndpointPool, index: PrefixIndex, reader: Reader) -> None:
         self._pool = pool
         self._index = index
+        self._reader = reader
         self._reply_seen: set[tuple[bool, ReplyView]] = set()
 
     def expect(self, flight: Flight, now: float) -> None:
@@ -54,7 +56,9 @@ class Replies:
     def completed(self, flight: Flight, event: ReplyEnd, now: float) -> Outcome:
         """The end of the reply was seen, and of its body what the reply view shows."""
         record = flight.record
-        report = read_reply(event, status=record.status, event_stream=flight.event_stream, operation=record.operation)
+        report = self._reader.report(
+            event, status=record.status, event_stream=flight.event_stream, operation=record.operation
+        )
         if flight.reply_view is not ReplyView.CHUNKS:
             return self._close(flight, self._verdict(flight, None), _NO_USAGE, now)
         verdict = self._verdict(flight, report)

@@ -41,6 +41,7 @@ from epp.router.deciding import Decided, Decider, Refused
 from epp.router.flights import DecisionRecord, Flight
 from epp.router.observer import NullObserver, Phases, RouterObserver
 from epp.router.outcomes import rejection
+from epp.router.reading import BodyReader, Reader
 from epp.router.replies import Replies
 from epp.router.subset import SubsetMasks
 from epp.router.targets import REWRITE_HEADERS, TargetSettings
@@ -101,10 +102,13 @@ class Router:
         rng: np.random.Generator,
         *,
         observer: RouterObserver | None = None,
+        reader: Reader | None = None,
         stopwatch: Callable[[], float] = lambda: 0.0,
         tag: str = "epp",
     ) -> None:
-        """`tag` begins every decision's id and should differ between processes."""
+        """`reader` understands requests and replies, by default from their bytes. `tag` begins every decision's id and
+        should differ between processes.
+        """
         self.settings = settings
         self.observer: RouterObserver = observer or NullObserver()
         self.index = PrefixIndex(settings.index_bytes)
@@ -115,7 +119,8 @@ class Router:
         self._tag = tag
         self._numbers = count(1)
         self._scheduler = Scheduler(self.pool, self.index, profile, rng)
-        self._replies = Replies(self.pool, self.index)
+        self._reader = reader or BodyReader()
+        self._replies = Replies(self.pool, self.index, self._reader)
         self._subsets = SubsetMasks(self.pool.table)
         self._flights: dict[ExchangeId, Flight] = {}
 
@@ -205,7 +210,7 @@ class Router:
 
     def _decider(self, scheduler: Scheduler, rng: np.random.Generator) -> Decider:
         subsets = self._subsets if self.settings.use_subset else None
-        return Decider(self.pool, scheduler, self.settings.targets, subsets, rng, self._stopwatch)
+        return Decider(self.pool, scheduler, self._reader, self.settings.targets, subsets, rng, self._stopwatch)
 
     def _charge(self, decided: Decided, ready: RequestReady, now: float) -> Flight:
         """Puts the placement on the books: prefix index, ring of decisions, ledger with adapter slots."""
