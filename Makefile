@@ -61,7 +61,7 @@ generate: proto ## Everything that is generated: protocol code, configuration sc
 
 lock: ## Pin what the .in files and pyproject.toml ask for (needs uv).
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url \
-	    --extra envoy --extra otel pyproject.toml requirements/dev.in -o requirements/dev.txt
+	    --extra envoy --extra otel --extra report pyproject.toml requirements/dev.in -o requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	    requirements/codec.in -o requirements/codec.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url \

@@ -47,7 +47,7 @@ def print_answer(answer: Json, console: Console, *, all_endpoints: bool = False)
     if hidden := candidates[len(shown) :]:
         line((f"and {_left_out(hidden)}; --all shows them", "dim"))
     if reply := answer.get("reply"):
-        line(", ".join(_reply(reply)))
+        line(", ".join(_reply(reply, answer["predicted"])))
 
 
 def _identity(answer: Json) -> Iterator[str]:
@@ -116,16 +116,19 @@ def _left_out(hidden: Sequence[Json]) -> str:
     return ", ".join(words)
 
 
-def _reply(reply: Json) -> Iterator[str]:
+def _reply(reply: Json, predicted: Json) -> Iterator[str]:
+    """What became of a request, beside what was predicted where the reply tells."""
     yield f"reply {reply['status'] or 'not seen'}"
     if reply["ended"]:
         yield f"verdict {reply['ended']}"
     if reply["duration_s"] is not None:
         yield f"{reply['duration_s']:.3f} s"
     if reply["time_to_first_token_s"] is not None:
-        yield f"first token {reply['time_to_first_token_s']:.3f} s"
+        expected = f"predicted {predicted['time_to_first_token_s']:.3f}"
+        yield f"first token {reply['time_to_first_token_s']:.3f} s ({expected})"
     if reply["cached_tokens"] is not None and reply["prompt_tokens"] is not None:
-        yield f"{reply['cached_tokens']} of {reply['prompt_tokens']} prompt tokens cached"
+        expected = f"predicted {predicted['cached_tokens']:.0f}"
+        yield f"{reply['cached_tokens']} of {reply['prompt_tokens']} prompt tokens cached ({expected})"
     if reply["served"]:
         yield f"served by {_clean(reply['served'])}"
 

@@ -147,6 +147,7 @@ FLAGS: Mapping[str, Flag] = {
         # What is shown.
         _acts("v", _NUMBER, "logging.verbosity", "0-1 warnings, 2 information, 3 verbose, 4 debug, 5 trace; 2."),
         _acts("zap-encoder", _TEXT, "logging.format", "json or console; else by whether a person looks."),
+        _acts("decision-log", _TEXT, "decisions.log.path", "File for a line of JSON per request, without its prompt."),
         _idle("zap-devel", _SWITCH, _LOGS),
         _idle("zap-log-level", _TEXT, _LOGS),
         _idle("zap-stacktrace-level", _TEXT, _LOGS),

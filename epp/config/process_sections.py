@@ -13,6 +13,7 @@ MIB, GIB = 1 << 20, 1 << 30
 
 __all__ = [
     "DebugSection",
+    "DecisionLogSection",
     "DecisionsSection",
     "ExchangeSection",
     "HttpTlsSection",
@@ -122,15 +123,29 @@ class ExchangeSection(Section):
     """Have Envoy choose the route again after the pick; only where routes match on headers that the picker sets."""
 
 
+class DecisionLogSection(Model):
+    """A file with a line of JSON per request: sizes, times, choice and explanation, never text of a prompt."""
+
+    path: str = ""
+    """The file; /dev/stdout works. Empty: none."""
+    max_file_bytes: Annotated[Size, Between(64 * 1024, 1 << 40)] = 100 * MIB
+    """A file that would become larger is set aside first, as `path.1`, that one as `path.2`, and so on."""
+    keep: Annotated[int, Field(ge=0, le=1000)] = 5
+    """Files set aside; the oldest beyond are deleted."""
+    block_stride: Annotated[int, Field(ge=1, le=65_536)] = 8
+    """Of so many blocks of 256 bytes of a prompt, one hash is written. 1: all, which makes long lines."""
+
+
 class DecisionsSection(Section):
     """Explanations of past decisions."""
 
-    example = "decisions: {kept: 1000, headers: true}"
+    example = "decisions: {kept: 1000, headers: true, log: {path: /var/log/epp/decisions.jsonl, keep: 10}}"
 
     kept: Annotated[int, Field(ge=0, le=100_000)] = 256
     """Last decisions that can be explained."""
     headers: bool = False
     """Tell clients the decision's id and endpoint in reply headers."""
+    log: DecisionLogSection = DecisionLogSection()
 
 
 class PluginsSection(Section):

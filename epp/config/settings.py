@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from epp.config.pool_sections import EndpointsSection, HealthSection, ModelsSection
-from epp.config.process_sections import ExchangeSection, LoggingSection, MetricsSection, ServingSection
+from epp.config.process_sections import (
+    DecisionLogSection,
+    ExchangeSection,
+    LoggingSection,
+    MetricsSection,
+    ServingSection,
+)
 from epp.config.profiles import ProfileSpec
 from epp.config.scraping_settings import scrape_settings
 from epp.config.sections import EppSection
@@ -20,6 +26,7 @@ from epp.endpoints.rates import TokenEstimates
 from epp.extproc import ExchangeSettings
 from epp.prefix import BLOCK_BYTES
 from epp.router import ModelRewrite, RouterSettings, TargetSettings, WeightedModel
+from epp.telemetry.decision_log import DecisionLogSettings
 from epp.telemetry.logs import Encoder, LogSettings, level_of_verbosity
 from epp.telemetry.scrape_settings import ScrapeSettings
 
@@ -123,6 +130,8 @@ class Settings:
     logging: LogSettings
     tracing: bool
     """Whether the OTEL_* variables are listened to."""
+    decision_log: DecisionLogSettings | None
+    """None: no decision log."""
 
 
 def settings_of(section: EppSection, profile: ProfileSpec) -> Settings:
@@ -143,6 +152,7 @@ def settings_of(section: EppSection, profile: ProfileSpec) -> Settings:
         slow_plugin_calls=section.plugins.slow_calls,
         logging=_logging(section.logging),
         tracing=section.tracing.enabled,
+        decision_log=_decision_log(section.decisions.log),
     )
 
 
@@ -171,6 +181,12 @@ def _http(section: MetricsSection, token_file: str) -> HttpSettings:
 def _logging(section: LoggingSection) -> LogSettings:
     encoder = None if section.format == "auto" else Encoder(section.format)
     return LogSettings(level_of_verbosity(section.verbosity), encoder)
+
+
+def _decision_log(section: DecisionLogSection) -> DecisionLogSettings | None:
+    if not section.path:
+        return None
+    return DecisionLogSettings(Path(section.path), section.max_file_bytes, section.keep, section.block_stride)
 
 
 def _exchange(section: ExchangeSection) -> ExchangeSettings:

@@ -94,10 +94,10 @@ class Rates:
         known = rate > 0
         slowness = np.ones(len(live))
         self.uniform = not known.any()
-        if not self.uniform:
-            slowness[known] = np.median(rate[known]) / rate[known]
-        columns.relative_slowness[live] = np.clip(slowness, *_SLOWNESS_RANGE)
         self._prefill_rate = _median_of_known(rate)
+        if self._prefill_rate is not None:
+            slowness[known] = self._prefill_rate / rate[known]
+        columns.relative_slowness[live] = np.minimum(np.maximum(slowness, _SLOWNESS_RANGE[0]), _SLOWNESS_RANGE[1])
         self.token_interval = _median_of_known(columns.token_interval[live]) or self.DEFAULT_TOKEN_INTERVAL_S
 
     def prefill_rate(self, default: float = DEFAULT_PREFILL_RATE) -> float:
@@ -106,8 +106,10 @@ class Rates:
 
 
 def _median_of_known(values: NDArray[np.float64]) -> float | None:
-    known = values[values > 0]
-    return float(np.median(known)) if known.size else None
+    """`numpy.median` takes ten times as long for the few values of a pool."""
+    known = np.sort(values[values > 0])
+    size = len(known)
+    return float((known[(size - 1) // 2] + known[size // 2]) / 2) if size else None
 
 
 def _smooth(old: float, sample: float) -> float:

@@ -1,5 +1,5 @@
 # ruff: noqa: TID251 - this file is an edge: it reads the clocks of the process
-"""Joins all that looks at the router and the transport: metrics, logs, traces."""
+"""Joins all that looks at the router and the transport: metrics, logs, the decision log, traces."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from epp.extproc import BodyBudget, TransportObserver
 from epp.router import Router, RouterObserver
 from epp.telemetry.clock import Clock
 from epp.telemetry.collectors import PoolCollector, ProcessCollector, ReloadMetrics
+from epp.telemetry.decision_log import DecisionLog, LineQueue
+from epp.telemetry.decision_writer import DecisionWriter
 from epp.telemetry.exposition import Exposition
 from epp.telemetry.faults import FaultLog
 from epp.telemetry.lag import LagMonitor
@@ -23,6 +25,7 @@ from epp.telemetry.log_observer import RequestLog, StreamLog
 from epp.telemetry.metrics import RequestMetrics
 from epp.telemetry.observers import ObserverFaults, RouterObservers, StreamObservers
 from epp.telemetry.overload_log import OverloadLog
+from epp.telemetry.rotating_file import RotatingFile
 from epp.telemetry.scraper import EndpointStatistics
 from epp.telemetry.stream_metrics import StreamMetrics
 from epp.telemetry.traces import plan_tracing, start_tracing, unused_ratio
@@ -49,6 +52,8 @@ class Observing:
     overload: OverloadLog
     reloads: ReloadMetrics
     tracing: Tracing | None
+    decisions: DecisionWriter | None
+    """Who writes the decision log; None when there is none."""
     _requests: RequestMetrics
 
     @classmethod
@@ -65,16 +70,18 @@ class Observing:
             from epp.telemetry.otel import RequestTraces  # noqa: PLC0415 - the extra `otel`, loaded where it is used
 
             router.append(RequestTraces(pool, tracing.tracer, CLOCK))
+        decisions = _decision_log(settings, router, faults)
         process = ProcessCollector(version=epp.__version__, bodies=bodies, lag=lag, reloads=reloads)
         return cls(
             router=RouterObservers(router, observer_faults),
             streams=StreamObservers([streams, StreamLog(pool, faults)], observer_faults),
-            exposition=Exposition([process, observer_faults, streams]),
+            exposition=Exposition([process, observer_faults, streams, *([decisions] if decisions else [])]),
             faults=faults,
             lag=lag,
             overload=OverloadLog(lag, log),
             reloads=reloads,
             tracing=tracing,
+            decisions=decisions,
             _requests=requests,
         )
 
@@ -87,6 +94,16 @@ class Observing:
         """Shows the state of a router and of its endpoints' scraping on the metrics page."""
         collector = PoolCollector(router, self._requests, time.monotonic, scraping)
         self.exposition.sources.append(collector)
+
+
+def _decision_log(settings: Settings, observers: list[RouterObserver], faults: FaultLog) -> DecisionWriter | None:
+    """Adds the observer that makes lines, and returns who writes them."""
+    chosen = settings.decision_log
+    if chosen is None:
+        return None
+    queue = LineQueue()
+    observers.append(DecisionLog(settings.pool.name, CLOCK, queue, chosen.block_stride))
+    return DecisionWriter(queue, RotatingFile(chosen.path, chosen.max_file_bytes, chosen.keep), faults)
 
 
 def _tracing(settings: Settings) -> Tracing | None:

@@ -104,6 +104,7 @@ class PickerProcess:
 
     async def _start(self) -> Ports:
         settings = self.configuration.settings
+        self._open_decision_log()
         self._feeds = feeds = Feeds(self.router, settings.discovery, settings.scrape, self._background)
         self._observing.watch(self.router, feeds.statistics)
         self._http = await start_http(settings, self._pages(feeds))
@@ -163,6 +164,8 @@ class PickerProcess:
             await self._grpc.stop()
         if self._http:
             await self._http.stop()
+        if self._observing.decisions:
+            await self._observing.decisions.finish()
         if self._observing.tracing:
             await asyncio.to_thread(self._observing.tracing.stop)
 
@@ -193,6 +196,19 @@ class PickerProcess:
             await self._feeds.exchange_scraping(settings.scrape, scraper)
         if Part.ENDPOINTS in plan.parts:
             await self._feeds.exchange_discovery(settings.discovery)
+
+    def _open_decision_log(self) -> None:
+        writer = self._observing.decisions
+        if writer is None:
+            return
+        try:
+            writer.open()
+        except OSError as error:
+            raise StartError(
+                f"decision log: {writer.path}: cannot be written ({error.strerror or error}): correct the path "
+                "(--decision-log or epp.decisions.log.path), make its directory or change its permissions"
+            ) from error
+        self._background.keep("decision log", writer.run)
 
     def _pages(self, feeds: Feeds) -> DebugPages:
         return DebugPages(

@@ -1,9 +1,9 @@
 """Ties parsing, endpoints, prefixes and scheduling together into the object of one pool.
 
 `deciding` takes a request to its decision, `router` charges it and keeps the requests in flight; `targets` resolves
-models; `replies` learns from
-what comes back; `outcomes` holds the closed set of reasons for which a request is refused. `observer` is the seam to
-metrics and logs. Nothing here knows gRPC, Envoy or a clock.
+models; `replies` learns from what comes back, `first_tokens` how long first tokens take; `outcomes` holds the closed
+set of reasons for which a request is refused. `observer` is the seam to metrics and logs. Nothing here knows gRPC,
+Envoy or a clock.
 """
 
 from epp.router.deciding import Decided, Refused

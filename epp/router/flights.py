@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from epp.endpoints import Charge
 from epp.exchange import ReplyView
-from epp.prefix import Insertion
+from epp.prefix import Insertion, PrefixChain
 from epp.requests import Operation
 from epp.scheduling import Decision, Placement
 
@@ -31,7 +31,13 @@ class DecisionRecord:
     adapter: str
     stream: bool
     size_bytes: int
+    prompt_bytes: int
+    """Length of the raw prompt, without media."""
+    chain: PrefixChain
+    """Hashes of the prompt's blocks, until the request is over."""
     decision: Decision
+    predicted_ttft_s: float
+    """Time to the first token, as it was predicted from the work on the endpoint."""
     served: str = ""
     """Endpoint that really served, when the proxy reported another one than the pick."""
     status: int = 0

@@ -6,6 +6,7 @@ from epp.endpoints import EndpointPool, Row, Verdict, canonical_address, split_a
 from epp.exchange import EndCause, ReplyEnd, ReplyHeaders, ReplyView
 from epp.prefix import PrefixIndex
 from epp.requests import Operation, ReplyReport, Usage
+from epp.router.first_tokens import FirstTokens
 from epp.router.flights import Flight
 from epp.router.reading import Reader
 from epp.scheduling import Outcome
@@ -25,12 +26,13 @@ class Replies:
         self._pool = pool
         self._index = index
         self._reader = reader
+        self.first_tokens = FirstTokens()
         self._reply_seen: set[tuple[bool, ReplyView]] = set()
 
     def expect(self, flight: Flight, now: float) -> None:
         """A request was placed. Where its first token will not be seen, its prefill is taken to end as predicted."""
         if not _shows_first_token(flight):
-            self._pool.ledger.release_prefill_at(flight.charge, self._first_token_at(flight, now))
+            self._pool.ledger.release_prefill_at(flight.charge, now + flight.record.predicted_ttft_s)
 
     def began(self, flight: Flight, event: ReplyHeaders, now: float) -> None:
         """Reply headers came."""
@@ -52,6 +54,7 @@ class Replies:
         row = self._row(flight)
         if row is not None and not flight.record.served:  # elsewhere other work was in front
             self._pool.rates.first_token(row, flight.work_ahead_tokens, now - flight.record.at)
+            self.first_tokens.seen(row, flight.work_ahead_tokens, now - flight.record.at)
 
     def completed(self, flight: Flight, event: ReplyEnd, now: float) -> Outcome:
         """The end of the reply was seen, and of its body what the reply view shows."""
@@ -123,7 +126,7 @@ class Replies:
 
     def _let_go(self, flight: Flight, now: float) -> Outcome:
         """Nobody will tell how it goes on: the charge stays for as long as the request should take."""
-        first_token_at = self._first_token_at(flight, flight.record.at)
+        first_token_at = flight.record.at + flight.record.predicted_ttft_s
         interval = self._pool.rates.token_interval
         self._pool.ledger.release_later(flight.charge, first_token_at, first_token_at + flight.output_tokens * interval)
         return _outcome(flight, Verdict.UNKNOWN, _NO_USAGE, now)
@@ -148,9 +151,6 @@ class Replies:
         if flight.served_elsewhere or not self._pool.table.holds(flight.charge.ref):
             return None
         return flight.charge.ref.row
-
-    def _first_token_at(self, flight: Flight, placed_at: float) -> float:
-        return placed_at + flight.work_ahead_tokens / self._pool.rates.prefill_rate()
 
 
 def _shows_first_token(flight: Flight) -> bool:

@@ -35,7 +35,7 @@ from epp.exchange import (
     ReplyView,
     RequestReady,
 )
-from epp.prefix import BLOCK_BYTES, PrefixIndex
+from epp.prefix import BLOCK_BYTES, PrefixChain, PrefixIndex
 from epp.requests import InferenceRequest, ModelRestorer, dialect_of, replace_model
 from epp.router.deciding import Decided, Decider, Refused
 from epp.router.flights import DecisionRecord, Flight
@@ -45,7 +45,7 @@ from epp.router.reading import BodyReader, Reader
 from epp.router.replies import Replies
 from epp.router.subset import SubsetMasks
 from epp.router.targets import REWRITE_HEADERS, TargetSettings
-from epp.scheduling import Decision, Outcome, Profile, Scheduler
+from epp.scheduling import Outcome, Profile, Scheduler
 
 __all__ = ["CONTROL_HEADERS", "Router", "RouterSettings"]
 
@@ -67,6 +67,7 @@ _CONTROL_HEADERS = frozenset(name.encode() for name in CONTROL_HEADERS)
 
 DECISION_HEADER, ENDPOINT_HEADER = "x-epp-decision-id", "x-epp-endpoint"
 
+_NO_CHAIN = PrefixChain(b"")
 _MAX_REQUEST_ID = 128
 _MAX_TRACE_FIELD = 512
 """Characters; W3C Trace Context 3.3.1.5."""
@@ -146,6 +147,7 @@ class Router:
     def cache_lost(self, row: Row) -> None:
         """An endpoint left or restarted."""
         self.index.forget(row)
+        self._replies.first_tokens.forget(row)
 
     def cache_size_seen(self, row: Row, tokens: float | None) -> None:
         """How much an endpoint's cache holds, in tokens; the index counts in blocks of prompt bytes."""
@@ -223,13 +225,14 @@ class Router:
         charge = self.pool.ledger.charge(
             row, placement.uncached_tokens, placement.context_tokens, now, adapter=request.adapter
         )
+        work_ahead_tokens = float(self.pool.table.columns.prefill_tokens[row])
         flight = Flight(
-            record=self._record(request, decision, now),
+            record=self._record(decided, self._replies.first_tokens.predicted_s(row, work_ahead_tokens), now),
             placement=placement,
             charge=charge,
             insertion=insertion,
             predicted_tokens=min(features.prompt_tokens, known_tokens),
-            work_ahead_tokens=float(self.pool.table.columns.prefill_tokens[row]),
+            work_ahead_tokens=work_ahead_tokens,
             output_tokens=features.output_tokens,
             text_bytes=0 if request.media or request.prompt_tokens is not None else request.prompt_bytes,
             reply_view=ready.reply_view,
@@ -238,7 +241,8 @@ class Router:
         self._replies.expect(flight, now)
         return flight
 
-    def _record(self, request: InferenceRequest, decision: Decision, now: float) -> DecisionRecord:
+    def _record(self, decided: Decided, predicted_ttft_s: float, now: float) -> DecisionRecord:
+        request = decided.request
         record = DecisionRecord(
             id=f"{self._tag}-{next(self._numbers)}",
             request_id=_request_id(request.headers),
@@ -251,7 +255,10 @@ class Router:
             adapter=request.adapter,
             stream=request.stream,
             size_bytes=request.size_bytes,
-            decision=decision,
+            prompt_bytes=request.prompt_bytes,
+            chain=decided.features.chain,
+            decision=decided.decision,
+            predicted_ttft_s=predicted_ttft_s,
         )
         if len(self.decisions) == self.settings.kept_decisions > 0:
             self.decisions[0].decision.trace.forget()  # a long request must not keep the arrays of its decision
@@ -297,6 +304,7 @@ class Router:
         for slot, hook in self.profile.finished_hooks:
             self.profile.guarded(slot, partial(hook.finished, flight.placement, outcome, now))
         self.observer.finished(flight.record, outcome)
+        flight.record.chain = _NO_CHAIN  # the ring of decisions holds the record for longer
 
     def _reject(self, refused: Refused, ready: RequestReady) -> Rejection:
         model = refused.request.model if refused.request else ""

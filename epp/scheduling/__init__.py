@@ -7,7 +7,7 @@ default; `pickers` and `plugins` are what configurations name. Sans-IO: time and
 
 from epp.scheduling.cost import LeastWorkCost
 from epp.scheduling.defaults import default_profile
-from epp.scheduling.features import Features, prepare
+from epp.scheduling.features import Features, features_of, prepare
 from epp.scheduling.pickers import MaxScorePicker, RandomPicker, RendezvousPicker, WeightedRandomPicker
 from epp.scheduling.profile import FaultListener, Profile, Slot, Weighted
 from epp.scheduling.scheduler import Restriction, Scheduler
@@ -58,5 +58,6 @@ __all__ = [
     "Weighted",
     "WeightedRandomPicker",
     "default_profile",
+    "features_of",
     "prepare",
 ]

@@ -12,7 +12,7 @@ from epp.endpoints.rates import TokenEstimates
 from epp.prefix import BLOCK_BYTES, PrefixChain, chain_of, seed_of
 from epp.requests import InferenceRequest
 
-__all__ = ["Features", "prepare"]
+__all__ = ["Features", "features_of", "prepare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +33,25 @@ def prepare(request: InferenceRequest, estimates: TokenEstimates, *, hashed: boo
 
     Without hashing they tell sizes alone.
     """
+    if not request.prompt_bytes or not hashed:
+        return features_of(request, estimates, PrefixChain(b""))
+    seed = seed_of(request.target_model, request.adapter, request.cache_salt)
+    return features_of(request, estimates, chain_of(request.prompt, seed))
+
+
+def features_of(request: InferenceRequest, estimates: TokenEstimates, chain: PrefixChain) -> Features:
+    """Features of a request whose prompt has been hashed: sizes, by what was learned of its model."""
+    output_tokens = estimates.output_tokens(request.target_model, request.max_output_tokens)
     if not request.prompt_bytes:
-        return Features(output_tokens=estimates.output_tokens(request.target_model, request.max_output_tokens))
+        return Features(output_tokens=output_tokens)
     if request.prompt_tokens is None:
         text_tokens = request.prompt_bytes / estimates.bytes_per_token(request.target_model)
         prompt_tokens = text_tokens + len(request.media) * estimates.TOKENS_PER_MEDIA
     else:
         prompt_tokens = float(request.prompt_tokens)
-    seed = seed_of(request.target_model, request.adapter, request.cache_salt)
     return Features(
-        chain=chain_of(request.prompt, seed) if hashed else PrefixChain(b""),
+        chain=chain,
         prompt_tokens=prompt_tokens,
         tokens_per_block=prompt_tokens * BLOCK_BYTES / request.prompt_bytes,
-        output_tokens=estimates.output_tokens(request.target_model, request.max_output_tokens),
+        output_tokens=output_tokens,
     )

@@ -29,6 +29,8 @@ _OUTPUT = (1.0, *(float(1 << power) for power in range(3, 18)))
 _PER_TOKEN = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _DECISION = (0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 _SHARE = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_ERROR = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+_RATIO = (0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2, 3, 5, 10)
 _HIT_BYTES = (0.0, *(float(1 << power) for power in range(8, 25, 2)))
 
 
@@ -186,6 +188,21 @@ PREDICTED_TOKENS = _counter(
 )
 OBSERVED_TOKENS = _counter("epp_observed_hit_tokens_total", "tokens", "Cached prompt tokens that those replies report.")
 COMPARED_TOKENS = _counter("epp_compared_prompt_tokens_total", "tokens", "Prompt tokens that those replies report.")
+HIT_ERROR = _histogram(
+    "epp_hit_prediction_error_ratio",
+    "share 0..1",
+    "Predicted less observed cached tokens of those replies, without sign, as a share of their prompt tokens.",
+    _ERROR,
+)
+PREDICTED_TTFT = _counter(
+    "epp_predicted_ttft_seconds_total",
+    "s",
+    "Predicted time from the placement to the first token, of requests whose first token was seen.",
+)
+OBSERVED_TTFT = _counter("epp_observed_ttft_seconds_total", "s", "Time to the first token of those requests.")
+TTFT_RATIO = _histogram(
+    "epp_ttft_prediction_ratio", "ratio", "Observed over predicted time to the first token of each of them.", _RATIO
+)
 
 # The pool.
 
@@ -330,6 +347,12 @@ RELOAD_OK = _gauge("epp_config_last_reload_successful", "0 or 1", "0: the old co
 RELOAD_TIME = _gauge("epp_config_last_load_timestamp_seconds", "s since 1970", "When the one in use was read.", ())
 OBSERVER_FAULTS = _counter(
     "epp_observer_faults_total", "calls", "Calls in which metrics, logs or traces failed.", ("observer",)
+)
+DECISION_LINES = _counter(
+    "epp_decision_log_lines_total",
+    "lines",
+    "Lines of the decision log: written, dropped (the disk was too slow) or failed (it could not be written).",
+    ("result",),
 )
 INFO = _gauge("llm_d_epp_info", "1", "What runs; `build_ref` is the version.", ("commit", "build_ref"))
 

@@ -179,6 +179,10 @@ def _summary(record: DecisionRecord, clock: Clock) -> JsonObject:
         ],
         "alternatives": list(record.decision.alternatives),
         "note": trace.note,
+        "predicted": {
+            "time_to_first_token_s": record.predicted_ttft_s,
+            "cached_tokens": record.decision.placements[0].matched_tokens,
+        },
         "reply": {
             "served": record.served or None,
             "status": record.status or None,

@@ -20,6 +20,7 @@ from epp.scheduling import Outcome
 from epp.telemetry import catalogue
 from epp.telemetry.families import Histogram, Page
 from epp.telemetry.labels import MAX_PAIRS, MAX_UNLISTED_PAIRS, OTHER, ModelSeries, bounded, status_label
+from epp.telemetry.predictions import Predictions
 
 __all__ = ["EndpointCounts", "RequestMetrics"]
 
@@ -152,6 +153,7 @@ class _Decisions:
         self.charge = Histogram(catalogue.PHASES)
         self.hit_ratio = Histogram(catalogue.HIT_RATIO)
         self.hit_bytes = Histogram(catalogue.HIT_BYTES)
+        self.predictions = Predictions()
 
     def timed(self, phases: Phases) -> None:
         self.parse.observe(phases.parse_s)
@@ -171,6 +173,7 @@ class _Decisions:
             page.add(catalogue.PHASES, (pool, name), getattr(self, name))
         page.add(catalogue.HIT_RATIO, (pool,), self.hit_ratio)
         page.add(catalogue.HIT_BYTES, (pool,), self.hit_bytes)
+        self.predictions.collect(page, pool)
 
 
 class RequestMetrics:
@@ -193,9 +196,6 @@ class RequestMetrics:
         self._failures: Counter[str] = Counter()
         self._slow: Counter[str] = Counter()
         self._off: Counter[str] = Counter()
-        self._predicted_tokens = 0.0
-        self._observed_tokens = 0
-        self._compared_tokens = 0
 
     def placed(self, record: DecisionRecord, phases: Phases) -> None:
         """A request was placed."""
@@ -233,10 +233,7 @@ class RequestMetrics:
         placement = record.decision.placements[0]
         counts = self._endpoint(record.served or placement.address)
         counts.replies[(status_label(outcome.status), outcome.verdict.value)] += 1
-        if outcome.cached_tokens is not None and not record.served:
-            self._predicted_tokens += placement.matched_tokens
-            self._observed_tokens += outcome.cached_tokens
-            self._compared_tokens += outcome.prompt_tokens or 0
+        self._decisions.predictions.compare(record, outcome)
 
     def plugin_failed(self, name: str, error: Exception) -> None:  # noqa: ARG002 - the interface's
         """A plugin raised or returned nonsense."""
@@ -270,9 +267,6 @@ class RequestMetrics:
         for reason in Reason:
             page.add(catalogue.REJECTIONS, (self.pool, reason.value), self._rejections[reason])
         self._collect_plugins(page)
-        page.add(catalogue.PREDICTED_TOKENS, (self.pool,), self._predicted_tokens)
-        page.add(catalogue.OBSERVED_TOKENS, (self.pool,), self._observed_tokens)
-        page.add(catalogue.COMPARED_TOKENS, (self.pool,), self._compared_tokens)
 
     def _collect_plugins(self, page: Page) -> None:
         counted = (

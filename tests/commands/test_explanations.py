@@ -106,15 +106,19 @@ def test_a_past_decision_says_how_it_went() -> None:
         "status": 200,
         "ended": "good",
         "duration_s": 0.5,
-        "time_to_first_token_s": None,
+        "time_to_first_token_s": 0.25,
         "cached_tokens": 3,
         "prompt_tokens": 12,
         "served": "10.0.0.9:8000",
     }
-    past = {"id": "a-1", "at": "2026-01-01T00:00:00Z", "request_id": "r", "reply": reply, **answer(candidate(0))}
-    lines = printed(past, width=120).splitlines()
+    predicted = {"time_to_first_token_s": 0.2, "cached_tokens": 7.6}
+    told = {"id": "a-1", "at": "2026-01-01T00:00:00Z", "request_id": "r", "predicted": predicted, "reply": reply}
+    lines = printed(told | answer(candidate(0)), width=200).splitlines()
     assert lines[0] == "decision a-1 at 2026-01-01T00:00:00Z, request id r"
-    assert lines[-1] == ("reply 200, verdict good, 0.500 s, 3 of 12 prompt tokens cached, served by 10.0.0.9:8000")
+    assert lines[-1] == (
+        "reply 200, verdict good, 0.500 s, first token 0.250 s (predicted 0.200), "
+        "3 of 12 prompt tokens cached (predicted 8), served by 10.0.0.9:8000"
+    )
 
 
 def test_what_the_picker_remarks_is_shown() -> None:

@@ -1,12 +1,17 @@
 """`epp serve` as a process."""
 
+import json
 import signal
+import stat
 import urllib.request
 from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from epp.decision_lines import decode_line
+from epp.extproc import wire_pb2 as wire
+from epp.protocol import EXT_PROC_SERVICE
 from tests.commands.running import epp, plain, run, terminal
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -20,6 +25,19 @@ def health(port: int, name: str) -> int:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         request = health_pb2.HealthCheckRequest(service=name)
         return int(health_pb2_grpc.HealthStub(channel).Check(request, timeout=30).status)
+
+
+def pick(channel: grpc.Channel, body: bytes) -> bytes:
+    """The answer to a request, after which the proxy gives up."""
+    headers, whole = wire.ProcessingRequest(), wire.ProcessingRequest()
+    for name, value in ((":path", "/v1/completions"), ("content-type", "application/json")):
+        header = headers.request_headers.headers.headers.add()
+        header.key, header.raw_value = name.encode(), value.encode()
+    headers.protocol_config.request_body_mode = wire.FULL_DUPLEX_STREAMED
+    whole.request_body.body, whole.request_body.end_of_stream = body, True
+    messages = (message.SerializeToString() for message in (headers, whole))
+    call = channel.stream_stream(f"/{EXT_PROC_SERVICE}/Process")(messages, timeout=30)
+    return bytes(next(call))
 
 
 def test_the_go_pickers_flags_and_file_start_it_and_sigterm_ends_it(tmp_path: Path) -> None:
@@ -47,6 +65,23 @@ def test_the_go_pickers_flags_and_file_start_it_and_sigterm_ends_it(tmp_path: Pa
         assert picker.wait() == 0
         assert picker.said("stopped")
         assert picker.out == ""
+
+
+def test_sigterm_leaves_a_whole_decision_log(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.jsonl"
+    body = json.dumps({"model": "m", "prompt": "tell nobody " * 100}).encode()
+    with epp("serve", *PLAIN, "--decision-log", str(path)) as picker:
+        port = picker.wait_for("serving")["extproc_port"]
+        picker.wait_for("ready")
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            for _ in range(3):
+                assert b"127.0.0.1:1" in pick(channel, body)
+        picker.signal(signal.SIGTERM)
+        assert picker.wait() == 0
+    lines = [decode_line(line) for line in path.read_bytes().splitlines()]
+    assert [(line.model, line.endpoint, line.block_count) for line in lines] == [("m", "127.0.0.1:1", 4)] * 3
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert b"nobody" not in path.read_bytes()
 
 
 def test_a_second_signal_ends_it_at_once() -> None:

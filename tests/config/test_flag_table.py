@@ -59,7 +59,15 @@ def test_all_flags_of_the_go_picker_are_known() -> None:
 
 
 def test_our_own_are_few() -> None:
-    assert set(FLAGS) - set(GO_FLAGS) == {"endpoint", "endpoints-file", "dns", "srv", "bind", "debug-token-file"}
+    assert set(FLAGS) - set(GO_FLAGS) == {
+        "endpoint",
+        "endpoints-file",
+        "dns",
+        "srv",
+        "bind",
+        "debug-token-file",
+        "decision-log",
+    }
 
 
 @pytest.mark.parametrize("name", FLAGS)

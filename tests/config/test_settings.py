@@ -20,6 +20,7 @@ from epp.config.yaml_document import read_document
 from epp.discovery import DnsSettings, Family, HostTarget, ServiceTarget
 from epp.extproc import ExchangeSettings
 from epp.router import ModelRewrite, RouterSettings, TargetSettings, WeightedModel
+from epp.telemetry.decision_log import DecisionLogSettings
 from epp.telemetry.engines import ENGINES, Series
 from epp.telemetry.logs import Encoder, Level, LogSettings
 from epp.telemetry.scrape_settings import ScrapeSettings, TlsSettings
@@ -43,6 +44,7 @@ def test_an_empty_section_means_the_rooms_own_defaults() -> None:
     assert default.discovery.dns == DnsSettings()
     assert default.logging == LogSettings()
     assert default.bodies_in_flight_bytes == 1 << 30
+    assert default.decision_log is None
     assert default.serving == ServingSettings("", 9002, 9003, 30.0, ServerTls(None))
     assert default.http == HttpSettings("", 9090, metrics_need_token=False, token_file=None, tls=None)
 
@@ -142,3 +144,11 @@ def test_limits_of_the_section_are_within_those_of_the_rooms() -> None:
     fastest = "interval: 50ms, timeout: 50ms, maxBackoff: 50ms, health: {interval: 100ms}, models: {interval: 1s}"
     for text in (slowest, fastest):
         settings(f"scraping: {{{text}}}")
+
+
+def test_the_decision_log() -> None:
+    found = settings("decisions: {log: {path: d.jsonl, maxFileBytes: 1MiB, keep: 0, blockStride: 1}}").decision_log
+    assert found == DecisionLogSettings(Path("d.jsonl"), max_file_bytes=1 << 20, keep=0, block_stride=1)
+    assert settings("decisions: {log: {path: d.jsonl}}").decision_log == DecisionLogSettings(
+        Path("d.jsonl"), max_file_bytes=100 << 20, keep=5, block_stride=8
+    )

@@ -13,6 +13,7 @@ import pytest
 from epp.config.flag_table import FLAGS
 from epp.config.schema import parameters_schema
 from epp.config.sections import EppSection
+from epp.decision_lines import VERSION, LoggedCandidate, LoggedDecision
 from epp.exchange import BodyState, EndCause, Headers
 from epp.extproc import ExchangeSettings
 from epp.extproc.health import LIVENESS, READINESS_NAMES
@@ -119,7 +120,7 @@ def test_paths() -> None:
 
 
 def test_flags_of_the_go_picker() -> None:
-    own = {"endpoint", "endpoints-file", "dns", "srv", "bind", "debug-token-file"}
+    own = {"endpoint", "endpoints-file", "dns", "srv", "bind", "debug-token-file", "decision-log"}
     listed = {name.lstrip("-") for row in cells("docs/migrating.md", "Flags") for name in code(row[0])}
     assert listed == FLAGS.keys() - own
     beside = prose("docs/migrating.md").partition("Ours beside them:")[2].partition("\n")[0]
@@ -131,6 +132,13 @@ def test_flags_without_effect_are_called_so(row: list[str]) -> None:
     for name in code(row[0]):
         without = FLAGS[name.lstrip("-")].help.startswith("No effect")
         assert without == row[1].startswith("no effect"), name
+
+
+def test_fields_of_the_decision_log() -> None:
+    rows = {code(name)[0]: meaning for name, meaning in cells("docs/operations.md", "Decision log")}
+    assert tuple(rows) == LoggedDecision.__struct_fields__
+    assert code(rows["why"]) == list(LoggedCandidate.__struct_fields__)
+    assert str(VERSION) in rows["v"]
 
 
 def test_limits() -> None:

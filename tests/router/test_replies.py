@@ -118,6 +118,41 @@ def test_a_cache_that_does_not_hold_what_was_expected_is_trusted_less() -> None:
     assert desk.router.pool.table.columns.cache_trust[0] < 0.1
 
 
+def test_time_to_first_token_is_predicted_by_the_work_in_front_of_it() -> None:
+    desk = Desk(1)
+    for requests in (1, 2, 3):
+        desk.place(chat(f"{requests}" + LONG))
+        work = desk.prefill()[0]
+        assert work > 2000 * requests
+        assert desk.router.decisions[-1].predicted_ttft_s == pytest.approx(0.03 + work / 8000)
+
+
+def test_predictions_learn_from_first_tokens_until_the_endpoint_leaves() -> None:
+    desk = Desk(1)
+
+    def served(took_s: float) -> float:
+        exchange, _ = desk.place(chat(f"{next(desk.ids)}" + LONG))
+        desk.now += took_s
+        desk.serve(exchange, prompt=len(LONG) // 4)
+        return desk.router.decisions[-1].predicted_ttft_s
+
+    first, *_, last = (served(1.5) for _ in range(50))
+    assert first == pytest.approx(0.3, abs=0.02)
+    assert last == pytest.approx(1.5, rel=0.05)
+    desk.endpoints()
+    desk.endpoints(2)
+    assert served(1.5) == pytest.approx(1.5, rel=0.1), "the pool's experience stays"
+
+
+def test_hashes_of_a_prompt_are_kept_until_the_request_is_over() -> None:
+    desk = Desk(1)
+    exchange, _ = desk.place()
+    (record,) = desk.router.decisions
+    assert len(record.chain) == 8 * (record.prompt_bytes // 256) > 0
+    desk.serve(exchange)
+    assert record.chain == b""
+
+
 def fail(desk: Desk, exchange: ExchangeId, how: str) -> None:
     match how:
         case "connect error":

@@ -96,6 +96,8 @@ def test_a_decision_tells_what_was_asked_and_why_and_what_became_of_it() -> None
     request, reply = view["request"], view["reply"]
     assert (request["operation"], request["model"], request["stream"]) == ("chat_completions", "base", True)  # type: ignore[index]
     assert (reply["status"], reply["ended"], reply["cached_tokens"]) == (200, "good", 64)  # type: ignore[index]
+    assert view["predicted"]["time_to_first_token_s"] == pytest.approx(0.306, abs=0.01)  # type: ignore[index]
+    assert view["predicted"]["cached_tokens"] == 0  # type: ignore[index]
     first, second = view["explanation"]["candidates"]  # type: ignore[index]
     assert (first["address"], first["chosen"], second["chosen"]) == (endpoint, 1, None)
     assert {"wait", "prefill", "decode", "impact"} <= set(first["terms"])

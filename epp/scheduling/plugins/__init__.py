@@ -1,4 +1,5 @@
-"""The Go picker's plugins, under their names and with their parameters, so that its configuration files work here.
+"""The Go picker's plugins, under their names and with their parameters, so that its configuration files work here; and
+the policies of other routers, as costs, to compare with (`epp.policies` has them as complete files).
 
 `catalog` lists what is built in, and what of the Go picker's is known and not here; classes are imported when they are
 used. A plugin's init fields are its parameters: snake_case here, camelCase in files (`validation.key_of`).

@@ -74,6 +74,7 @@ def _built_in(module: str, *kinds: Kind, replaced_by: str = "") -> BuiltIn:
 BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
     {
         "active-request-scorer": _built_in("active_request:ActiveRequestScorer", Kind.SCORER),
+        "bounded-load-hash-cost": _built_in("bounded_load_hash:BoundedLoadHashCost", Kind.COST),
         "by-label": _built_in("by_label:ByLabelFilter", Kind.FILTER, replaced_by="label-selector-filter"),
         "by-label-selector": _built_in(
             "label_selector:LabelSelectorFilter", Kind.FILTER, replaced_by="label-selector-filter"
@@ -84,6 +85,7 @@ BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
         "destination-endpoint-served-verifier": _built_in(
             "served_verifier:DestinationEndpointServedVerifier", Kind.HOOK
         ),
+        "dynamo-cost": _built_in("dynamo:DynamoCost", Kind.COST),
         "encode-filter": _built_in("by_label:EncodeFilter", Kind.FILTER),
         "header-based-testing-filter": _built_in("header_based_testing:HeaderBasedTestingFilter", Kind.FILTER),
         "header-label-affinity-scorer": _built_in("header_label_affinity:HeaderLabelAffinityScorer", Kind.SCORER),
@@ -92,8 +94,12 @@ BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
         ),
         "kv-cache-utilization-scorer": _built_in("kv_cache_utilization:KvCacheUtilizationScorer", Kind.SCORER),
         "label-selector-filter": _built_in("label_selector:LabelSelectorFilter", Kind.FILTER),
+        "least-requests-cost": _built_in("least_requests:LeastRequestsCost", Kind.COST),
+        "least-uncached-work-cost": _built_in("least_uncached_work:LeastUncachedWorkCost", Kind.COST),
         "least-work-cost": BuiltIn("epp.scheduling.cost:LeastWorkCost", frozenset({Kind.COST})),
+        "lmetric-cost": _built_in("lmetric:LMetricCost", Kind.COST, Kind.HOOK),
         "load-aware-scorer": _built_in("load_aware:LoadAwareScorer", Kind.SCORER),
+        "longest-prefix-cost": _built_in("longest_prefix:LongestPrefixCost", Kind.COST),
         "lora-affinity-scorer": _built_in("lora_affinity:LoraAffinityScorer", Kind.SCORER),
         "max-score-picker": BuiltIn("epp.scheduling.pickers:MaxScorePicker", frozenset({Kind.PICKER})),
         "mm-embeddings-cache-scorer": _built_in("mm_embeddings_cache:MmEmbeddingsCacheScorer", Kind.SCORER, Kind.HOOK),
@@ -102,18 +108,22 @@ BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
         "prefix-cache-affinity-filter": _built_in("prefix_cache_affinity:PrefixCacheAffinityFilter", Kind.FILTER),
         "prefix-cache-scorer": _built_in("prefix_cache:PrefixCacheScorer", Kind.SCORER),
         "queue-scorer": _built_in("queue:QueueScorer", Kind.SCORER),
+        "ramjet-cost": _built_in("ramjet:RamjetCost", Kind.COST),
         "random-picker": BuiltIn("epp.scheduling.pickers:RandomPicker", frozenset({Kind.PICKER})),
         "rendezvous-picker": BuiltIn("epp.scheduling.pickers:RendezvousPicker", frozenset({Kind.PICKER})),
+        "round-robin-picker": _built_in("round_robin:RoundRobinPicker", Kind.PICKER, Kind.HOOK),
         "running-requests-size-scorer": _built_in("running_requests:RunningRequestsSizeScorer", Kind.SCORER),
         "session-affinity-filter": _built_in("session_affinity:SessionAffinityFilter", Kind.FILTER, Kind.HOOK),
         "session-affinity-scorer": _built_in("session_affinity:SessionAffinityScorer", Kind.SCORER, Kind.HOOK),
+        "softmax-picker": _built_in("softmax:SoftmaxPicker", Kind.PICKER),
         "token-load-scorer": _built_in("token_load:TokenLoadScorer", Kind.SCORER),
+        "two-tier-cost": _built_in("two_tier:TwoTierCost", Kind.COST),
         "utilization-detector": _built_in("utilization_detector:UtilizationDetector", Kind.FILTER),
         "utilization-filter": _built_in("utilization_filter:UtilizationFilter", Kind.FILTER),
         "weighted-random-picker": BuiltIn("epp.scheduling.pickers:WeightedRandomPicker", frozenset({Kind.PICKER})),
     }
 )
-"""Plugins of a profile by type. `rendezvous-picker` and `least-work-cost` are ours."""
+"""Plugins of a profile by type. Ours: all costs, and the pickers by rendezvous, round robin and softmax."""
 
 
 def _role(parameters: str, note: str, replaced_by: str = "") -> Role:
@@ -183,7 +193,7 @@ ABSENT: Mapping[str, str] = _absent(
         ("latency-scorer", _NO_PREDICTOR),
         ("endpoint-attribute-scorer", _NO_ATTRIBUTES),
         ("topology-affinity-scorer", _ONE_STAGE),
-        ("lmetric-scorer", "it plays no part; least-work-cost weighs uncached work and load likewise"),
+        ("lmetric-scorer", "it plays no part; lmetric-cost is that rule as a cost, which stands in place of scorers"),
         ("multicluster-queue-scorer multicluster-kv-cache-utilization-scorer", _NO_CLUSTERS),
         ("multicluster-prefix-cache-scorer", _NO_CLUSTERS),
         # Filters.

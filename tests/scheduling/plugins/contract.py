@@ -1,4 +1,4 @@
-"""What every scorer and every filter keeps to, and pools, views and requests to try them with.
+"""What every plugin of a kind keeps to, and pools, views and requests to try them with.
 
 A profile never asks a plugin about no candidates at all: it ends before. So n = 0 is not part of the contract.
 """
@@ -16,13 +16,16 @@ from epp.endpoints import EndpointPool, EndpointSpec, PoolSettings
 from epp.exchange import Headers
 from epp.prefix import PrefixChain
 from epp.requests import Dialect, InferenceRequest, Media, Operation
-from epp.scheduling import Features, Filter, Placement, Scorer, Trace, View
+from epp.scheduling import Cost, Features, Filter, Picker, Placement, Scorer, Trace, View
 from tests.scheduling.scene import NoCaches
 
 __all__ = [
     "chat",
+    "check_cost",
     "check_filter",
+    "check_picker",
     "check_scorer",
+    "costs",
     "kept",
     "opaque",
     "place",
@@ -34,6 +37,9 @@ __all__ = [
 ]
 
 SIZES = (1, 2, 7, 2000)
+
+ABSURD = 1e300
+"""Of requests or tokens: what a broken or hostile metrics page may say."""
 
 
 def spec(number: int, labels: Mapping[str, str] | None = None, name: str = "") -> EndpointSpec:
@@ -117,6 +123,11 @@ def scored(plugin: Scorer, request: InferenceRequest, look: View) -> list[float]
     return [float(score) for score in plugin.score(request, look)]
 
 
+def costs(plugin: Cost, request: InferenceRequest, look: View) -> list[float]:
+    """Costs as a list."""
+    return [float(cost) for cost in plugin.cost(request, look)]
+
+
 def kept(plugin: Filter, request: InferenceRequest, look: View) -> list[int]:
     """Positions of the candidates that a filter keeps."""
     return np.flatnonzero(plugin.keep(request, look)).tolist()
@@ -142,6 +153,30 @@ def check_filter(make: Callable[[], Filter]) -> None:
         keep = plugin.keep(request, look)
         assert keep.shape == (len(look),)
         assert keep.dtype == np.bool_
+        _place_first(plugin, request, look)
+
+
+def check_cost(make: Callable[[], Cost]) -> None:
+    """A cost gives a number for each candidate, finite unless metrics are absurd."""
+    plugin = make()
+    for request, look in _situations():
+        cost = plugin.cost(request, look)
+        assert cost.shape == (len(look),)
+        assert cost.dtype == np.float64
+        assert not np.isnan(cost).any()
+        assert np.isfinite(cost).all() or look.outstanding.max() >= ABSURD
+        _place_first(plugin, request, look)
+
+
+def check_picker(make: Callable[[], Picker]) -> None:
+    """A picker gives distinct candidates, whatever the values are like."""
+    plugin = make()
+    for request, look in _situations():
+        for values in (np.zeros(len(look)), -look.outstanding, look.expected_kv_usage):
+            order = plugin.pick(values, look)
+            assert order.dtype == np.int64
+            assert 0 < len(order) == len(set(order.tolist()))
+            assert 0 <= order.min() <= order.max() < len(look)
         _place_first(plugin, request, look)
 
 
@@ -188,6 +223,6 @@ def _pools(size: int) -> list[tuple[EndpointPool, NDArray[np.int64]]]:
         prefill_rate=rng.integers(0, 2, size) * 10_000.0,
         cache_trust=rng.random(size),
     )
-    huge = pool_with(specs, **{name: rng.choice([0.0, 1e300], size) for name in names}, kv_usage_base=np.ones(size))
+    huge = pool_with(specs, **{name: rng.choice([0.0, ABSURD], size) for name in names}, kv_usage_base=np.ones(size))
     none, some = np.zeros(size, np.int64), rng.integers(0, 30, size)
     return [(idle, none), (even, none + 7), (busy, some), (huge, some)]

@@ -49,7 +49,12 @@ GO_PARAMETERS: Mapping[str, str] = {
 OURS: Mapping[str, set[str]] = {"mm-embeddings-cache-scorer": {"cacheSizeInMBPerServer"}}
 """Keys that we add."""
 
-OUR_TYPES = {"least-work-cost", "rendezvous-picker"}
+OUR_TYPES = {name for name, built_in in BUILT_IN.items() if Kind.COST in built_in.kinds} | {
+    "rendezvous-picker",
+    "round-robin-picker",
+    "softmax-picker",
+}
+"""The Go picker has no costs."""
 
 PARAMETERS = {name: built_in.path for name, built_in in BUILT_IN.items()} | {
     name: role.parameters for name, role in BUILT_IN_ROLES.items()
