@@ -4,9 +4,10 @@ VENV   := .venv
 CODEC  := .venv-codec
 BIN    := $(VENV)/bin
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' epp/__init__.py)
+comma  := ,
 CACHE  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/endpoint-picker
 
-.PHONY: help env lint types test demo bench proto proto-check generate lock clean
+.PHONY: help env lint types test demo bench bench-http bench-compare proto proto-check generate lock clean
 .PHONY: wheel runtime-env image dockerfile-lint vllm-env
 
 help: ## Show the targets.
@@ -39,6 +40,12 @@ demo: env ## Watch it work: real Envoy, the picker, simulated vLLM pods. KEEP=1 
 
 bench: env ## Measure what the picker costs, in 2 minutes. FULL=1 writes docs/performance.md, SOAK=1 its memory.
 	@$(BIN)/python -m bench.extproc $(if $(SOAK),--soak,$(if $(FULL),--full)) $(if $(OTHER),--other '$(OTHER)')
+
+bench-http: env ## Send a workload to a gateway: ARGS='--target URL --workload chat' and more, see docs/benchmarking.md.
+	@$(BIN)/python -m bench.http $(ARGS)
+
+bench-compare: env ## Compare pickers behind a real Envoy, in 2 minutes; ARGS='...' for other pickers and workloads.
+	@$(BIN)/python -m bench.compare $(or $(ARGS),--workload chat:calls=200$(comma)rate_per_s=6)
 
 test: lint types proto-check dockerfile-lint ## Everything that CI checks.
 	$(BIN)/pytest

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("epp.commands.demo:demo", "Watch it work: Envoy, the picker and simulated pods."),
     "check": ("epp.commands.check:check", "Check a configuration file."),
     "explain": ("epp.commands.explain:explain", "Say why an endpoint was, or would be, picked."),
+    "simulate": ("epp.commands.simulate:simulate", "Compare configurations on a trace, with simulated pods."),
     "sim-server": ("epp.commands.sim_server:sim_server", "Run simulated vLLM servers."),
 }
 """Subcommands: where each is, and what it does."""

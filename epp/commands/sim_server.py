@@ -8,7 +8,8 @@ import click
 
 from epp.commands.failing import Status, fail
 from epp.simulator import EngineSettings, SimServerSettings, run_sim_server
-from epp.simulator.costs import COSTS, DEFAULT_COST
+from epp.simulator.costs import DEFAULT_COST
+from epp.simulator.hardware import STEP_COSTS
 
 __all__ = ["sim_server"]
 
@@ -23,7 +24,7 @@ __all__ = ["sim_server"]
 @click.option(
     "--speed", "speeds", type=float, multiple=True, default=(1.0,), help="Factor; repeatable, pods take turns."
 )
-@click.option("--cost", type=click.Choice(sorted(COSTS)), default=DEFAULT_COST, help="Cost model of engine steps.")
+@click.option("--cost", type=click.Choice(sorted(STEP_COSTS)), default=DEFAULT_COST, help="Cost model of engine steps.")
 @click.option("--block-size", type=int, default=16, help="Tokens per KV block.")
 @click.option("--num-gpu-blocks", type=int, default=16384, help="KV blocks of a pod.")
 @click.option("--max-num-seqs", type=int, default=256, help="Requests in a batch.")

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from epp.simulator.engine import Engine
 from epp.simulator.errors import busy, engine_dead
-from epp.simulator.sequences import Refusal, RequestId, SimRequest, StepResult
+from epp.simulator.sequences import EngineMetrics, Refusal, RequestId, SimRequest, StepResult
 
 __all__ = ["EngineDriver", "Progress"]
 
@@ -96,11 +96,19 @@ class EngineDriver:
 
     def fail(self) -> None:
         """Let the engine die."""
-        self._lose(self.engine.fail())
+        self._lose(self.engine.fail(self._now()))
 
     def sleep(self) -> None:
         """Put the engine to sleep."""
-        self.engine.sleep()
+        self.engine.sleep(self._now())
+
+    def metrics(self) -> EngineMetrics:
+        """State of the engine."""
+        return self.engine.metrics(self._now())
+
+    def set_speed(self, speed: float) -> None:
+        """Let the engine run at another speed."""
+        self.engine.set_speed(speed, self._now())
 
     def wake(self) -> None:
         """Wake the engine."""

@@ -5,39 +5,40 @@ effects visible. Requests come and go at any time: they meet the next step. The 
 time, a discrete-event simulation drives many of them in virtual time; one sequence of calls gives one result. A driver
 that calls `end_step`, then `begin_step` unless the engine is `stepping`, at each `next_event_at` and after each
 `submit` and `wake`, misses nothing.
+
+In virtual time `begin_run` takes the place of `begin_step`. It covers many steps at once where they can only decode,
+and `end_step` ends all of them; its result has `steps`, and no `tokens`. What comes in between (`submit`, `abort`,
+`sleep`, `set_speed`) may make `next_event_at` earlier: ask again after each such call. Whatever looks at an engine sees
+it as if it had gone step by step; that is why these calls take the time, which never goes back.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
 
-from epp.simulator.costs import COSTS, DEFAULT_COST, StepCost, StepWork
-from epp.simulator.lora import LabelSets
-from epp.simulator.scheduler import EngineSettings, Schedule, Scheduler
+import numpy as np
+
+from epp.simulator.blocks import BlockHashes
+from epp.simulator.costs import COSTS, DEFAULT_COST, DecodeRun, StepCost, StepWork
+from epp.simulator.lora import AdapterSlots, LabelSets
+from epp.simulator.scheduler import Chunk, EngineSettings, Schedule, Scheduler
 from epp.simulator.sequences import (
     Counters,
     EngineMetrics,
     Finished,
     FirstToken,
+    Gauges,
     LiveSequence,
+    Outlook,
     Refusal,
     RequestId,
     SimRequest,
     StepResult,
 )
+from epp.simulator.steps import Steps
 
 __all__ = ["Engine"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A step under way."""
-
-    chunks: list[tuple[LiveSequence, int]]
-    begun_at: float
-    ends_at: float
 
 
 class Engine:
@@ -47,11 +48,13 @@ class Engine:
         self, settings: EngineSettings, now: float = 0.0, *, cost: StepCost = COSTS[DEFAULT_COST], speed: float = 1.0
     ) -> None:
         self.settings = settings
-        self._cost = cost
+        self.cost = cost
+        """How long steps take at speed 1."""
         self._dead = self._asleep = False
         self._arrivals = count()
-        self.set_speed(speed)
+        self._steps: Steps | None = None
         self._start(now)
+        self.set_speed(speed, now)
 
     def _start(self, now: float) -> None:
         self._counters = Counters()
@@ -60,7 +63,6 @@ class Engine:
         self._arriving: list[tuple[float, int, LiveSequence]] = []
         """On their way to the queue: a heap by the time when they reach it. Those aborted there are passed over."""
         self._label_sets = LabelSets()
-        self._step: _Step | None = None
         self._started_at = now
 
     # Requests
@@ -76,7 +78,10 @@ class Engine:
             return Refusal.BUSY
         sequence = LiveSequence(request, next(self._arrivals), now)
         self._sequences[request.id] = sequence
-        heappush(self._arriving, (now + self._cost.arrival_s / self._speed, sequence.order, sequence))
+        queued_at = now + self.cost.arrival_s / self._speed
+        heappush(self._arriving, (queued_at, sequence.order, sequence))
+        if self._steps is not None:
+            self._steps.cut(queued_at)
         return None
 
     def _check(self, request: SimRequest) -> None:
@@ -96,6 +101,7 @@ class Engine:
         sequence = self._sequences.get(request_id)
         if sequence is None:
             return False
+        self._interrupt(now)
         if not sequence.arriving:
             self._scheduler.drop(sequence)
         self._leave(sequence)
@@ -107,9 +113,9 @@ class Engine:
     # Steps
 
     def next_event_at(self) -> float | None:
-        """When the step under way ends, or else when the next request reaches the queue; None when nothing is due."""
-        if self._step is not None:
-            return self._step.ends_at
+        """When what is under way ends, or else when the next request reaches the queue; None when nothing is due."""
+        if self._steps is not None:
+            return self._steps.ends_at
         if self._dead or self._asleep or not self._arriving:
             return None
         return self._arriving[0][0]
@@ -117,49 +123,122 @@ class Engine:
     @property
     def stepping(self) -> bool:
         """A step is under way."""
-        return self._step is not None
+        return self._steps is not None
 
     def begin_step(self, now: float) -> float | None:
         """Begin a step; returns when it ends, or None when there is nothing to compute."""
-        assert self._step is None, "a step is under way"
+        self._begin(now, as_run=False)
+        return None if self._steps is None else self._steps.ends_at
+
+    def begin_run(self, now: float) -> float | None:
+        """Begin a step, and all that follow until the batch may change; returns when they end, or None as above.
+
+        The batch changes when a request reaches the queue, when a sequence is complete, or when blocks run out.
+        """
+        self._begin(now, as_run=True)
+        return None if self._steps is None else self._steps.ends_at
+
+    def _begin(self, now: float, *, as_run: bool) -> None:
+        assert self._steps is None, "a step is under way"
         if self._dead or self._asleep:
-            return None
+            return
         self._queue_arrivals(now)
         schedule = self._scheduler.schedule()
         if not schedule.chunks:
-            return None
-        work_s = self._cost.seconds(self._work_of(schedule)) + schedule.adapter_loads * self.settings.lora_load_s
-        self._step = _Step(schedule.chunks, now, now + work_s / self._speed)
-        return self._step.ends_at
+            return
+        work = self._work_of(schedule)
+        seconds = self.cost.seconds(work) + schedule.adapter_loads * self.settings.lora_load_s
+        seconds += schedule.host_tokens * self.settings.host_load_s_per_token
+        self._steps = Steps(schedule.chunks, now, now + seconds / self._speed, is_run=as_run)
+        # What waits although nobody gave way lacks a place, a slot or blocks, and these do not come free in a run.
+        if as_run and not work.prefill_tokens and not schedule.preempted:
+            self._stretch(self._steps)
+
+    def _stretch(self, steps: Steps) -> None:
+        """Make a run of a step that only decodes."""
+        count = min(each.request.output_tokens - each.generated for each, _ in steps.chunks)
+        count = self._scheduler.steps_alike(steps.chunks, count)
+        if count <= 1:
+            return
+        pool = self._scheduler.pool
+        computed = [each.computed for each, _ in steps.chunks]
+        run = DecodeRun(count, computed, pool.used, pool.total, self.settings.block_size)
+        steps.stretch(self.cost.decode(run), self._speed, count)
+        if self._arriving:
+            steps.cut(self._arriving[0][0])
+
+    def _settle(self, now: float) -> None:
+        """Make the effects of the steps visible that are over."""
+        if self._steps is not None:
+            self._advance(self._steps, self._steps.over(now))
+
+    def _interrupt(self, now: float) -> None:
+        """Something changes: let only the step that is under way be completed."""
+        self._settle(now)
+        if self._steps is not None:
+            self._steps.cut(now)
+
+    def _advance(self, steps: Steps, done: int) -> None:
+        """Go on to where that many steps of a run are over and the next one is under way."""
+        fresh, counters = done - steps.done, self._counters
+        if not fresh:
+            return
+        begun_at, first_at, now = steps.end_of(steps.done), steps.end_of(steps.done + 1), steps.end_of(done)
+        observe = counters.inter_token_s.observe
+        for sequence, _ in steps.chunks:
+            observe(first_at - sequence.token_at)
+            sequence.token_at = now
+            sequence.generated += fresh
+            sequence.known += fresh
+            sequence.computed += fresh
+            self._scheduler.grow(sequence)
+        counters.inter_token_s.observe_rising(steps.end_of, steps.done + 1, done, len(steps.chunks))
+        counters.generation_tokens += fresh * len(steps.chunks)
+        counters.busy_s += now - begun_at
+        steps.done = done
+        self._record_adapters(now)
 
     def end_step(self, now: float) -> StepResult | None:
-        """End the step that is due; None when none is, because the one that the driver had in mind was cancelled."""
-        step = self._step
-        if step is None or now < step.ends_at:
+        """End the step or run that is due; None when none is, because what the driver had in mind was cancelled."""
+        steps = self._steps
+        if steps is None or now < steps.ends_at:
             return None
-        self._step = None
-        tokens: list[RequestId] = []
-        first: list[FirstToken] = []
-        finished: list[Finished] = []
-        for sequence, computed in step.chunks:
-            if not self._compute(sequence, computed):
-                continue
-            if sequence.prefilling:
-                sequence.prefilling = False
-                if not sequence.generated:
-                    first.append(self._first_token(sequence, now))
-            if sequence.request.output_tokens:
-                self._generate(sequence, now)
-                tokens.append(sequence.request.id)
-            if sequence.generated >= sequence.request.output_tokens:
-                finished.append(self._finish(sequence, now))
+        self._advance(steps, steps.count - 1)
+        self._counters.busy_s += steps.ends_at - steps.end_of(steps.done)
+        self._steps = None
+        tokens, first, finished = self._complete(steps.chunks, now)
         self._counters.generation_tokens += len(tokens)
         if finished:
             self._scheduler.running = [sequence for sequence in self._scheduler.running if not sequence.left]
         self._record_adapters(now)
         if self._asleep:
             self._scheduler.evacuate()
-        return StepResult(step.begun_at, step.ends_at - step.begun_at, tuple(tokens), tuple(first), tuple(finished))
+        told = () if steps.is_run else tuple(tokens)
+        duration_s = steps.ends_at - steps.begun_at
+        return StepResult(steps.begun_at, duration_s, told, tuple(first), tuple(finished), steps.count)
+
+    def _complete(self, chunks: list[Chunk], now: float) -> tuple[list[RequestId], list[FirstToken], list[Finished]]:
+        """What came of a step: who has one more token, who has a first one, who is complete."""
+        tokens: list[RequestId] = []
+        first: list[FirstToken] = []
+        finished: list[Finished] = []
+        for sequence, computed in chunks:
+            if sequence.left:
+                continue  # what was computed for it is void
+            sequence.computed += computed
+            if sequence.computed < sequence.known:
+                continue
+            request = sequence.request
+            if sequence.prefilling:
+                sequence.prefilling = False
+                if not sequence.generated:
+                    first.append(self._first_token(sequence, now))
+            if request.output_tokens:
+                self._generate(sequence, now)
+                tokens.append(request.id)
+            if sequence.generated >= request.output_tokens:
+                finished.append(self._finish(sequence, now))
+        return tokens, first, finished
 
     def _queue_arrivals(self, now: float) -> None:
         while self._arriving and self._arriving[0][0] <= now:
@@ -179,14 +258,6 @@ class Engine:
                 context += sequence.computed
         pool = self._scheduler.pool
         return StepWork(prefill, attention, decodes, context, pool.used / pool.total)
-
-    @staticmethod
-    def _compute(sequence: LiveSequence, tokens: int) -> bool:
-        """Whether, with these tokens computed, the next one is known. Not of one that left during the step."""
-        if sequence.left:
-            return False
-        sequence.computed += tokens
-        return sequence.computed == sequence.known
 
     def _first_token(self, sequence: LiveSequence, now: float) -> FirstToken:
         cached = sequence.cached_tokens or 0
@@ -231,31 +302,34 @@ class Engine:
         """How many times faster than the cost model steps are."""
         return self._speed
 
-    def set_speed(self, speed: float) -> None:
+    def set_speed(self, speed: float, now: float) -> None:
         """Run at another speed from the next step on."""
         if not speed > 0:
             raise ValueError(f"speed is {speed}; it must be more than 0")
+        self._interrupt(now)
         self._speed = speed
 
-    def fail(self) -> tuple[RequestId, ...]:
+    def fail(self, now: float) -> tuple[RequestId, ...]:
         """The engine dies. Returns the requests that are lost; until `restart` all others are refused."""
+        self._settle(now)
         lost = tuple(self._sequences)
         self._dead = True
-        self._step = None
+        self._steps = None
         self._sequences = {}
         return lost
 
     def restart(self, now: float) -> tuple[RequestId, ...]:
         """Begin anew with an empty cache and counters at zero. Returns the requests that are lost, if it was alive."""
-        lost = self.fail()
+        lost = self.fail(now)
         self._dead = self._asleep = False
         self._start(now)
         return lost
 
-    def sleep(self) -> None:
+    def sleep(self, now: float) -> None:
         """Keep all requests, those to come included, and compute nothing. The KV cache is lost (vLLM sleep level 1)."""
+        self._interrupt(now)
         self._asleep = True
-        if self._step is None:
+        if self._steps is None:
             self._scheduler.evacuate()
 
     def wake(self) -> None:
@@ -269,8 +343,39 @@ class Engine:
         """How many are here: those that run, wait, or are on their way to the queue."""
         return len(self._sequences)
 
-    def metrics(self) -> EngineMetrics:
+    def cached_tokens(self, block_hashes: BlockHashes) -> int:
+        """Leading tokens of a sequence that are in the KV cache as of the last call with a time; not the host's."""
+        return self._scheduler.pool.match(block_hashes, len(block_hashes)).blocks * self.settings.block_size
+
+    def gauges(self, now: float) -> Gauges:
+        """What changes fast; `metrics` without copies."""
+        self._settle(now)
+        scheduler, pool = self._scheduler, self._scheduler.pool
+        usage, adapters = pool.used / pool.total, scheduler.slots.running
+        if self._asleep:
+            return Gauges(0, 0, usage, adapters, self._started_at)
+        return Gauges(len(scheduler.running), len(scheduler.waiting), usage, adapters, self._started_at)
+
+    @property
+    def adapters(self) -> AdapterSlots:
+        """Which adapters run and which are resident, as they are now: to look at."""
+        return self._scheduler.slots
+
+    def counters(self, now: float) -> Counters:
+        """What was counted since the last start. It goes on counting: read it, or copy it."""
+        self._settle(now)
+        return self._counters
+
+    def outlook(self, now: float) -> Outlook:
+        """What is still to do. The step under way counts as not begun."""
+        self._settle(now)
+        rows = [self._scheduler.left_of(sequence) for sequence in self._sequences.values()]
+        table = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+        return Outlook(table[0], table[1], table[2], table[3].astype(np.bool_))
+
+    def metrics(self, now: float) -> EngineMetrics:
         """The state now. An engine that sleeps shows no requests, although it holds them, as vLLM does."""
+        self._settle(now)
         scheduler, asleep = self._scheduler, self._asleep
         deferred = scheduler.waiting.deferred
         return EngineMetrics(

@@ -17,10 +17,10 @@ import uvloop
 from aiohttp import web
 
 from epp.endpoints.types import canonical_address
-from epp.simulator.costs import COSTS
 from epp.simulator.driver import EngineDriver
 from epp.simulator.engine import Engine
 from epp.simulator.frontend import Frontend
+from epp.simulator.hardware import STEP_COSTS
 from epp.simulator.metrics_page import MetricsPage
 from epp.simulator.models import ModelRegistry
 from epp.simulator.sequences import EngineMetrics
@@ -68,7 +68,9 @@ class SimPod:
         """Listen, with an empty cache and no faults. Raises OSError if the address is taken."""
         assert self._live is None, "it runs already"
         settings, self._faults = self.settings, Faults()
-        driver = EngineDriver(lambda now: Engine(settings.engine, now, cost=COSTS[settings.cost], speed=settings.speed))
+        driver = EngineDriver(
+            lambda now: Engine(settings.engine, now, cost=STEP_COSTS[settings.cost], speed=settings.speed)
+        )
         frontend = Frontend(
             ModelRegistry(settings.model, settings.adapters),
             settings.engine,
@@ -119,7 +121,7 @@ class SimPod:
 
     def slow_down(self, factor: float) -> None:
         """Run that many times slower than its settings say, from the next step on; 1 ends it. More than 0."""
-        self._engine.set_speed(self.settings.speed / factor)
+        self._running_live.driver.set_speed(self.settings.speed / factor)
 
     def set_health(self, *, healthy: bool) -> None:
         """Let `/health` answer 200 or 503."""
@@ -153,19 +155,16 @@ class SimPod:
 
     def metrics(self) -> EngineMetrics:
         """State of the engine."""
-        return self._engine.metrics()
+        return self._running_live.driver.metrics()
 
     @property
     def _running_live(self) -> _Live:
         assert self._live is not None, "the pod does not run"
         return self._live
 
-    @property
-    def _engine(self) -> Engine:
-        return self._running_live.driver.engine
-
     def __repr__(self) -> str:
-        return f"<SimPod {self.settings.host}:{self._port} {self._engine if self._live is not None else 'down'}>"
+        state = "down" if self._live is None else repr(self._live.driver.engine)
+        return f"<SimPod {self.settings.host}:{self._port} {state}>"
 
 
 class SimPods:

@@ -8,15 +8,19 @@ admitted last is preempted: it loses its blocks, waits at the front, and compute
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
-from epp.simulator.blocks import BlockPool
+from epp.simulator.blocks import BlockHash, BlockPool
+from epp.simulator.host_tier import HostTier
 from epp.simulator.lora import AdapterSlots
 from epp.simulator.sequences import Counters, LiveSequence
 from epp.simulator.waiting import WaitingQueue
 
-__all__ = ["EngineSettings", "Schedule", "Scheduler"]
+__all__ = ["Chunk", "EngineSettings", "Schedule", "Scheduler"]
+
+Chunk = tuple[LiveSequence, int]
+"""A sequence, and how many of its tokens are computed in a step: at least one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,11 @@ class EngineSettings:
     max_queued_requests: int | None = None
     """Requests, running ones included, beyond which new ones are refused as busy (`--max-num-queued-reqs`)."""
     enable_prefix_caching: bool = True
+    host_blocks: int = 0
+    """Blocks in the host's memory that keep what the cache evicts; 0: none."""
+    host_load_s_per_token: float = 2.6e-6
+    """How much longer a step takes for each token loaded from there. An assumption: 128 KiB of KV cache per token
+    (Llama-3.1-8B, bf16) over PCIe 5.0 x16 at 50 GB/s, with no computation meanwhile."""
 
     def __post_init__(self) -> None:
         for name in ("block_size", "max_num_seqs", "max_model_len"):
@@ -55,8 +64,9 @@ class EngineSettings:
                 f"max_model_len is {self.max_model_len}, but {self.num_gpu_blocks} blocks of {self.block_size} tokens "
                 f"hold only {self.capacity_tokens}: lower max_model_len or raise num_gpu_blocks"
             )
-        if self.max_loras < 0 or self.lora_load_s < 0:
-            raise ValueError("max_loras and lora_load_s must not be negative")
+        for name in ("max_loras", "lora_load_s", "host_blocks", "host_load_s_per_token"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
         if self.max_queued_requests is not None and self.max_queued_requests < 1:
             raise ValueError(f"max_queued_requests is {self.max_queued_requests}; it must be at least 1, or None")
 
@@ -72,9 +82,12 @@ class Schedule:
 
     budget_tokens: int
     """What is left of it."""
-    chunks: list[tuple[LiveSequence, int]] = field(default_factory=list)
-    """Sequences with the number of tokens that are computed for each, at least one."""
+    chunks: list[Chunk] = field(default_factory=list)
     adapter_loads: int = 0
+    host_tokens: int = 0
+    """Tokens that are loaded from the host's memory."""
+    preempted: bool = False
+    """A sequence gave way, so none was admitted."""
 
     def add(self, sequence: LiveSequence, tokens: int) -> None:
         """Compute that many tokens of the sequence."""
@@ -85,13 +98,14 @@ class Schedule:
 class Scheduler:
     """The queue, the batch, and the blocks and slots that the batch holds.
 
-    A step costs O(running), plus the blocks of the prompts that it looks at for admission.
+    A step costs O(running), plus what the pool does for the prompts that it looks at for admission.
     """
 
     def __init__(self, settings: EngineSettings, counters: Counters) -> None:
         self._settings = settings
         self._counters = counters
-        self.pool = BlockPool(settings.num_gpu_blocks - 1)
+        self._host = HostTier(settings.host_blocks) if settings.host_blocks else None
+        self.pool = BlockPool(settings.num_gpu_blocks - 1, self._host)
         self.slots = AdapterSlots(settings.max_loras)
         self.waiting = WaitingQueue()
         self.running: list[LiveSequence] = []
@@ -100,9 +114,52 @@ class Scheduler:
     def schedule(self) -> Schedule:
         """The next step. No chunks: there is nothing to compute."""
         schedule = Schedule(self._settings.max_num_batched_tokens)
-        if self._schedule_running(schedule):
+        schedule.preempted = not self._schedule_running(schedule)
+        if not schedule.preempted:
             self._admit(schedule)
         return schedule
+
+    def steps_alike(self, chunks: Sequence[Chunk], steps: int) -> int:
+        """For how many steps, of at most `steps`, these decodes need nothing but free blocks. At least 1.
+
+        They have their blocks for the first one.
+        """
+        size, available = self._settings.block_size, self.pool.available
+        low, high = 1, self._steps_unshared(chunks, steps)  # there is room for `low`
+        if len(chunks) * (high // size + 1) <= available:
+            return high
+        while low < high:
+            middle = (low + high + 1) // 2
+            missing = sum(self._blocks_for(each.computed + middle) - each.held.blocks for each, _ in chunks)
+            low, high = (middle, high) if missing <= available else (low, middle - 1)
+        return low
+
+    def _steps_unshared(self, chunks: Sequence[Chunk], steps: int) -> int:
+        """Until a block is complete that is there already, or that others of them complete too: one is given up."""
+        size, seen = self._settings.block_size, set[BlockHash]()
+        for sequence, _ in chunks:
+            block_hash = self.pool.next_hash(sequence.held, sequence.request.block_hashes)
+            if block_hash is None:
+                continue
+            if block_hash in seen or self.pool.knows(block_hash):
+                steps = min(steps, size - 1 - sequence.computed % size or size)
+            seen.add(block_hash)
+        return steps
+
+    def grow(self, sequence: LiveSequence) -> None:
+        """Room for the next token of a sequence that decodes. There must be."""
+        self._extend(sequence, 1, self._blocks_for(sequence.computed + 1) - sequence.held.blocks)
+
+    def left_of(self, sequence: LiveSequence) -> tuple[int, int, int, bool]:
+        """A row of `Outlook`."""
+        context = sequence.computed if sequence.running else self._found_tokens(sequence)
+        prefill = 0 if sequence.running and not sequence.prefilling else sequence.known - context
+        return prefill, sequence.request.output_tokens - sequence.generated, context, sequence.running
+
+    def _found_tokens(self, sequence: LiveSequence) -> int:
+        """What a sequence that waits would find in the caches now. Less than it knows."""
+        hits = self.pool.match(sequence.request.block_hashes, self._usable(sequence)).blocks
+        return (hits + self._host_hits(sequence, hits)) * self._settings.block_size
 
     def drop(self, sequence: LiveSequence) -> None:
         """Take out a sequence that waits or runs."""
@@ -114,8 +171,7 @@ class Scheduler:
 
     def vacate(self, sequence: LiveSequence) -> None:
         """A sequence that was taken out of the batch gives back its blocks and its adapter's slot."""
-        self.pool.release(sequence.blocks)
-        sequence.blocks = []
+        self.pool.release(sequence.held)
         sequence.computed = 0
         sequence.running = sequence.prefilling = False
         self.slots.stop(sequence.request.adapter)
@@ -128,22 +184,28 @@ class Scheduler:
 
     def _schedule_running(self, schedule: Schedule) -> bool:
         """Give running sequences their tokens. Returns whether there was room for all, so that others can come."""
-        preemptions, size, position = self._counters.preemptions, self._settings.block_size, 0
-        while position < len(self.running) and schedule.budget_tokens:
-            sequence = self.running[position]
-            tokens = min(sequence.known - sequence.computed, schedule.budget_tokens)
+        preemptions, size = self._counters.preemptions, self._settings.block_size
+        budget, chunks = schedule.budget_tokens, schedule.chunks
+        for sequence in self.running:  # the list may lose its end meanwhile
+            if not budget:
+                break
+            computed = sequence.computed
+            tokens = sequence.known - computed
+            if tokens > budget:
+                tokens = budget
             # Most decodes neither need a new block nor fill the one that they write to.
-            if tokens > 1 or (sequence.computed + 1) % size <= 1:
+            if tokens > 1 or (computed + 1) % size <= 1:
                 self._make_room(sequence, tokens)
                 if not sequence.running:
                     break  # it was the last one and gave way itself
-            schedule.add(sequence, tokens)
-            position += 1
+            chunks.append((sequence, tokens))
+            budget -= tokens
+        schedule.budget_tokens = budget
         return self._counters.preemptions == preemptions
 
     def _make_room(self, sequence: LiveSequence, tokens: int) -> None:
         """Blocks for a running sequence, taken from those admitted after it and in the end from itself."""
-        missing = self._blocks_for(sequence.computed + tokens) - len(sequence.blocks)
+        missing = self._blocks_for(sequence.computed + tokens) - sequence.held.blocks
         while missing > self.pool.available and sequence.running:
             self._preempt(self.running.pop())
         if sequence.running:
@@ -154,17 +216,35 @@ class Scheduler:
             sequence = self.waiting.front(self.slots.admits)
             if sequence is None:
                 return
-            known, size = sequence.known, self._settings.block_size
-            # At least one token must be computed to get the next one, so the last is never a hit.
-            usable = (known - 1) // size if self._settings.enable_prefix_caching else 0
-            hits = self.pool.match(islice(sequence.request.block_hashes, usable))
-            if self._blocks_for(known) - len(hits) > self.pool.available - self.pool.count_idle(hits):
+            match = self.pool.match(sequence.request.block_hashes, self._usable(sequence))
+            if self._blocks_for(sequence.known) - match.blocks > self.pool.available - match.idle:
                 return
             self.waiting.remove(sequence)
-            self.pool.hold(hits)
-            sequence.blocks = hits
-            sequence.computed = len(hits) * size
+            sequence.held = self.pool.hold(match)
+            sequence.computed = match.blocks * self._settings.block_size
+            if self._host is not None:
+                self._load(sequence, match.blocks, schedule)
             self._join(sequence, schedule)
+
+    def _usable(self, sequence: LiveSequence) -> int:
+        """Blocks that could be hits. One token at least must be computed to get the next one, so the last is none."""
+        return (sequence.known - 1) // self._settings.block_size if self._settings.enable_prefix_caching else 0
+
+    def _host_hits(self, sequence: LiveSequence, start: int) -> int:
+        """Blocks that are in the host's memory, after `start` that are in the cache."""
+        hashes = sequence.request.block_hashes
+        limit = min(self._usable(sequence), len(hashes))
+        return self._host.count(hashes, start, limit) if self._host is not None else 0
+
+    def _load(self, sequence: LiveSequence, start: int, schedule: Schedule) -> None:
+        """Go on with hits in the host's memory."""
+        assert self._host is not None, "there is none"
+        blocks = self._host_hits(sequence, start)
+        self._host.use(sequence.request.block_hashes, start, start + blocks)
+        tokens = blocks * self._settings.block_size
+        sequence.computed += tokens
+        schedule.host_tokens += tokens
+        self._counters.host_hits_tokens += tokens
 
     def _join(self, sequence: LiveSequence, schedule: Schedule) -> None:
         """The batch takes in a sequence that holds its hits."""
@@ -177,9 +257,9 @@ class Scheduler:
             sequence.cached_tokens = sequence.computed
             if self._settings.enable_prefix_caching:
                 self._counters.prefix_queries_tokens += sequence.known
-                self._counters.prefix_hits_tokens += sequence.computed
+                self._counters.prefix_hits_tokens += sequence.held.blocks * self._settings.block_size
         tokens = min(sequence.known - sequence.computed, schedule.budget_tokens)
-        self._extend(sequence, tokens, self._blocks_for(sequence.computed + tokens) - len(sequence.blocks))
+        self._extend(sequence, tokens, self._blocks_for(sequence.computed + tokens) - sequence.held.blocks)
         schedule.add(sequence, tokens)
 
     def _blocks_for(self, tokens: int) -> int:
@@ -188,13 +268,10 @@ class Scheduler:
     def _extend(self, sequence: LiveSequence, tokens: int, missing: int) -> None:
         """Room for the next tokens. Blocks that they fill can be found at once, by others in this very step too."""
         if missing > 0:
-            sequence.blocks += self.pool.take(missing)
-        if not self._settings.enable_prefix_caching:
-            return
-        size, hashes = self._settings.block_size, sequence.request.block_hashes
-        full = (sequence.computed + tokens) // size
-        for index in range(sequence.computed // size, min(full, len(hashes))):
-            self.pool.store(sequence.blocks[index], hashes[index])
+            self.pool.take(sequence.held, missing)
+        if self._settings.enable_prefix_caching:
+            full = (sequence.computed + tokens) // self._settings.block_size
+            self.pool.store(sequence.held, sequence.request.block_hashes, full)
 
     def _preempt(self, sequence: LiveSequence) -> None:
         """Back to the queue, nothing computed. The caller took it out of the batch."""

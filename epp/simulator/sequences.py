@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NewType
 
-from epp.simulator.blocks import Block, BlockHash
+import numpy as np
+from numpy.typing import NDArray
+
+from epp.simulator.blocks import BlockHashes, Held
 
 __all__ = [
     "Counters",
@@ -16,9 +19,11 @@ __all__ = [
     "Finish",
     "Finished",
     "FirstToken",
+    "Gauges",
     "Histogram",
     "LabelSet",
     "LiveSequence",
+    "Outlook",
     "Refusal",
     "RequestId",
     "SimRequest",
@@ -53,9 +58,9 @@ class SimRequest:
     prompt_tokens: int
     output_tokens: int
     """0: the prompt is computed and nothing is generated (embeddings)."""
-    block_hashes: Sequence[BlockHash] = ()
+    block_hashes: BlockHashes = ()
     """Of the whole blocks of prompt and output together, in the engine's block size, each chained to the one before.
-    Blocks beyond the last hash are never found again."""
+    Blocks beyond the last hash are never found again. An engine looks at about ten of them, whatever their number."""
     adapter: str = ""
     """LoRA adapter; empty: the base model."""
     finish: Finish = Finish.LENGTH
@@ -81,14 +86,15 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What can be seen at the end of a step."""
+    """What can be seen at the end of a step, or of a run of steps."""
 
     begun_at: float
     duration_s: float
     tokens: tuple[RequestId, ...]
-    """Sequences that got one more token each, first tokens included."""
+    """Sequences that got one more token each, first tokens included. Not told at the end of a run."""
     first: tuple[FirstToken, ...]
     finished: tuple[Finished, ...]
+    steps: int = 1
 
 
 class Histogram:
@@ -109,6 +115,22 @@ class Histogram:
             self._value, self._bucket = value, bisect_left(self.bounds, value)
         self.counts[self._bucket] += 1
         self.sum += value
+
+    def observe_rising(self, upto: Callable[[int], float], first: int, end: int, times: int) -> None:
+        """Count, `times` over, the differences `upto(n + 1) - upto(n)` for n from `first` to before `end`.
+
+        None may be less than the one before. Costs O(log of their number) for each bucket that they reach.
+        """
+        if first >= end:
+            return
+        low = bisect_left(self.bounds, upto(first + 1) - upto(first))
+        if low == bisect_left(self.bounds, upto(end) - upto(end - 1)):
+            self.counts[low] += times * (end - first)
+            self.sum += times * (upto(end) - upto(first))
+        else:
+            middle = (first + end) // 2
+            self.observe_rising(upto, first, middle, times)
+            self.observe_rising(upto, middle, end, times)
 
     def copy(self) -> Histogram:
         """One that does not change with this one."""
@@ -143,6 +165,10 @@ class Counters:
     preemptions: int = 0
     busy_rejections: int = 0
     adapter_loads: int = 0
+    host_hits_tokens: int = 0
+    """Prompt tokens that were loaded from the host's memory. They count as cached, not as hits of the prefix cache."""
+    busy_s: float = 0.0
+    """Time in steps that are over."""
     finished: dict[Finish, int] = field(default_factory=lambda: dict.fromkeys(Finish, 0))
     ttft_s: Histogram = field(default_factory=lambda: Histogram(_TTFT_BOUNDS_S))
     inter_token_s: Histogram = field(default_factory=lambda: Histogram(_ITL_BOUNDS_S))
@@ -201,16 +227,50 @@ class EngineMetrics:
         return self.used_blocks / self.total_blocks
 
 
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What changes from step to step, as metrics show it."""
+
+    running: int
+    waiting: int
+    """Requests in the queue for whatever reason."""
+    kv_usage: float
+    """Share of the blocks that sequences hold, 0 to 1."""
+    adapters: tuple[str, ...]
+    """Of the sequences that run."""
+    started_at: float
+    """Engine time of the last start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What an engine still has to do, which no server tells.
+
+    Arrays have one item per request that is there, in the order of arrival; those on their way to the queue are among
+    them.
+    """
+
+    prefill_tokens: NDArray[np.int64]
+    """Known tokens to compute before the next one comes: what is left of a prefill, or what would be computed if the
+    request were admitted now. 0 for one that decodes."""
+    output_tokens: NDArray[np.int64]
+    """Tokens still to come."""
+    context_tokens: NDArray[np.int64]
+    """Tokens in the KV cache, or found there if it were admitted now."""
+    running: NDArray[np.bool_]
+    """In the batch; the others wait."""
+
+
 class LiveSequence:
     """A request inside the engine."""
 
     __slots__ = (
         "arrived_at",
         "arriving",
-        "blocks",
         "cached_tokens",
         "computed",
         "generated",
+        "held",
         "known",
         "left",
         "order",
@@ -229,9 +289,10 @@ class LiveSequence:
         """Not in the queue yet."""
         self.token_at = now
         """When the last token came."""
-        self.blocks: list[Block] = []
+        self.held = Held()
+        """Its blocks."""
         self.computed = 0
-        """Tokens whose KV entries are in `blocks`."""
+        """Tokens whose KV entries are in its blocks."""
         self.generated = 0
         self.known = request.prompt_tokens
         """Tokens whose values are known: the prompt and what was generated."""
@@ -244,4 +305,4 @@ class LiveSequence:
         """Aborted or finished: whatever a step computed for it is void."""
 
     def __repr__(self) -> str:
-        return f"<LiveSequence {self.request.id} {self.computed}/{self.known} tokens in {len(self.blocks)} blocks>"
+        return f"<LiveSequence {self.request.id} {self.computed}/{self.known} tokens in {self.held.blocks} blocks>"

@@ -99,7 +99,7 @@ class PodServer:
     def metrics_page(self) -> bytes:
         """The page that `/metrics` answers now."""
         frozen = self._faults.frozen_page
-        return self._page.render(self._driver.engine.metrics()) if frozen is None else frozen
+        return self._page.render(self._driver.metrics()) if frozen is None else frozen
 
     def _generating(self, parse: Callable[[bytes], GenerateCall]) -> _Handler:
         async def handle(request: web.Request) -> web.StreamResponse:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from epp.simulator.costs import COSTS, DEFAULT_COST
+from epp.simulator.costs import DEFAULT_COST
+from epp.simulator.hardware import STEP_COSTS
 from epp.simulator.scheduler import EngineSettings
 
 __all__ = ["PodSettings", "SimServerSettings"]
@@ -27,7 +28,7 @@ class PodSettings:
     """LoRA adapters that are there from the start; they need `engine.max_loras`."""
     engine: EngineSettings = field(default_factory=EngineSettings)
     cost: str = DEFAULT_COST
-    """Cost model of steps: a name in `COSTS`."""
+    """Cost model of steps: a name in `STEP_COSTS`."""
     speed: float = 1.0
     """How many times faster than the cost model the engine is."""
     seed: int = 0
@@ -47,8 +48,8 @@ class PodSettings:
             raise ValueError(f"model {self.model!r} and adapters {self.adapters!r} must be different, non-empty names")
         if self.adapters and not self.engine.max_loras:
             raise ValueError(f"there are {len(self.adapters)} adapters, but max_loras is 0: set it to at least 1")
-        if self.cost not in COSTS:
-            raise ValueError(f"cost is {self.cost!r}; there are: {', '.join(COSTS)}")
+        if self.cost not in STEP_COSTS:
+            raise ValueError(f"cost is {self.cost!r}; there are: {', '.join(STEP_COSTS)}")
         if not self.speed > 0:
             raise ValueError(f"speed is {self.speed}; it must be more than 0")
         if not 0 <= self.seed < 2**63 or self.mean_output_tokens < 1:
@@ -72,7 +73,7 @@ class SimServerSettings:
     speeds: tuple[float, ...] = (1.0,)
     """How many times faster than the cost model the engines are; the pods take them in turn."""
     cost: str = DEFAULT_COST
-    """Cost model of steps: a name in `COSTS`."""
+    """Cost model of steps: a name in `STEP_COSTS`."""
     engine: EngineSettings = field(default_factory=EngineSettings)
     """Cache, batch and LoRA limits of every pod."""
     seed: int = 0

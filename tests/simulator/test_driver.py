@@ -52,9 +52,9 @@ async def test_an_idle_driver_does_nothing_until_there_is_work() -> None:
     async with driving(FAST) as driver:
         await ended(driver.submit(requests(1), every_token=False))
         await asyncio.sleep(0)
-        before = driver.engine.metrics().counters.generation_tokens
+        before = driver.metrics().counters.generation_tokens
         await ended(driver.submit(requests(2), every_token=False))
-        assert driver.engine.metrics().counters.generation_tokens == before + 5
+        assert driver.metrics().counters.generation_tokens == before + 5
 
 
 async def test_a_call_that_nobody_waits_for_leaves_the_engine_at_once() -> None:
@@ -107,7 +107,7 @@ async def test_requests_that_come_one_by_one_are_batched() -> None:
         for number in range(1, 5):
             waiting.append(driver.submit(requests(number, output=200), every_token=True))
             await waiting[-1].changed()
-        assert driver.engine.metrics().running > 1
+        assert driver.metrics().running > 1
         for progress in waiting:
             await ended(progress)
         assert [progress.tokens for progress in waiting] == [[200]] * 4

@@ -116,7 +116,7 @@ def test_a_batch_holds_max_num_seqs() -> None:
     for number in range(3):
         run.submit(number, prompt=4, output=2)
     run.step()
-    metrics = run.engine.metrics()
+    metrics = run.engine.metrics(run.now)
     assert (metrics.running, metrics.waiting_capacity, metrics.waiting_deferred, metrics.waiting) == (2, 1, 0, 1)
     run.run()
     assert run.finished == [0, 1, 2]
@@ -140,7 +140,7 @@ def test_whole_blocks_of_a_known_prefix_are_found(prompt: int, hits: int) -> Non
     run.submit(2, prompt=prompt, output=1, text="t")
     run.run()
     assert run.cached == {1: 0, 2: hits}
-    counters = run.engine.metrics().counters
+    counters = run.engine.metrics(run.now).counters
     assert (counters.prefix_queries_tokens, counters.prefix_hits_tokens) == (40 + prompt, hits)
     assert (counters.prompt_tokens, counters.cached_prompt_tokens) == (40 + prompt, hits)
 
@@ -160,7 +160,7 @@ def test_equal_prompts_in_one_step_share_blocks() -> None:
     run.submit(2, prompt=20, output=5, text="t")
     run.step()
     assert run.cached == {1: 0, 2: 16}
-    assert run.engine.metrics().used_blocks == 4 + 2  # each computes the last block itself
+    assert run.engine.metrics(run.now).used_blocks == 4 + 1  # each computed the last block, and one of them is kept
 
 
 def test_without_prefix_caching_nothing_is_found_or_counted() -> None:
@@ -169,7 +169,7 @@ def test_without_prefix_caching_nothing_is_found_or_counted() -> None:
         run.submit(number, prompt=40, output=1, text="t")
         run.run()
     assert run.cached == {1: 0, 2: 0}
-    assert run.engine.metrics().counters.prefix_queries_tokens == 0
+    assert run.engine.metrics(run.now).counters.prefix_queries_tokens == 0
 
 
 def test_the_oldest_prefix_is_evicted_from_its_tail() -> None:
@@ -202,7 +202,7 @@ def test_a_request_waits_until_its_whole_prompt_fits() -> None:
     run.submit(1, prompt=60, output=3)
     run.submit(2, prompt=40, output=1)
     run.step()
-    assert run.engine.metrics().waiting_capacity == 1
+    assert run.engine.metrics(run.now).waiting_capacity == 1
     run.run()
     assert run.tokens[2] == [4.0]
 
@@ -216,10 +216,10 @@ def test_a_full_cache_preempts_the_youngest_which_still_completes() -> None:
     assert run.finished[0] == 1
     assert [len(run.tokens[number]) for number in (1, 2)] == [20, 20]
     assert run.tokens[1] == [float(second) for second in range(1, 21)]
-    counters = run.engine.metrics().counters
+    counters = run.engine.metrics(run.now).counters
     assert counters.preemptions >= 1
     assert counters.prompt_tokens == 72  # counted once, although some were computed twice
-    assert run.engine.metrics().used_blocks == 0
+    assert run.engine.metrics(run.now).used_blocks == 0
 
 
 def test_a_request_that_fills_the_cache_runs_alone() -> None:
@@ -235,13 +235,13 @@ def test_an_adapter_without_a_slot_defers_its_request_but_not_those_behind_it() 
     for number, adapter in enumerate(("a", "b", "c", "", "a")):
         run.submit(number, prompt=4, output=3, adapter=adapter)
     run.step()
-    metrics = run.engine.metrics()
+    metrics = run.engine.metrics(run.now)
     assert (metrics.running, metrics.waiting_capacity, metrics.waiting_deferred) == (4, 0, 1)
     assert metrics.label_sets[-1].adapters == ("a", "b")
     run.run()
     assert run.tokens[2] == [4.0, 5.0, 6.0]
-    assert run.engine.metrics().label_sets[-1].adapters == ()
-    assert run.engine.metrics().resident_adapters == ("a", "c")
+    assert run.engine.metrics(run.now).label_sets[-1].adapters == ()
+    assert run.engine.metrics(run.now).resident_adapters == ("a", "c")
 
 
 def test_loading_an_adapter_makes_the_step_longer_once() -> None:
@@ -252,7 +252,7 @@ def test_loading_an_adapter_makes_the_step_longer_once() -> None:
     run.submit(2, prompt=4, output=1, adapter="a")
     run.run()
     assert run.tokens[2] == [8.0]
-    assert run.engine.metrics().counters.adapter_loads == 1
+    assert run.engine.metrics(run.now).counters.adapter_loads == 1
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3], ids=["just arrived", "after the prefill", "decoding"])
@@ -266,7 +266,7 @@ def test_abort_frees_slot_and_blocks_at_once(steps: int, under_way: bool) -> Non
         run.engine.begin_step(run.now)
     assert run.engine.abort(RequestId(1), run.now)
     assert not run.engine.abort(RequestId(1), run.now)
-    metrics = run.engine.metrics()
+    metrics = run.engine.metrics(run.now)
     assert (metrics.running, metrics.waiting, metrics.used_blocks) == (0, 0, 0)
     run.submit(2, prompt=4, output=1)
     run.run()
@@ -289,13 +289,13 @@ def test_a_request_without_output_ends_with_its_prefill() -> None:
     run.run()
     assert run.finished == [1]
     assert run.tokens == {}
-    assert run.engine.metrics().counters.generation_tokens == 0
+    assert run.engine.metrics(run.now).counters.generation_tokens == 0
 
 
 def test_a_full_queue_refuses() -> None:
     run = run_of(max_queued_requests=2)
     assert [run.submit(number, prompt=4, output=1) for number in range(3)] == [None, None, Refusal.BUSY]
-    assert run.engine.metrics().counters.busy_rejections == 1
+    assert run.engine.metrics(run.now).counters.busy_rejections == 1
     run.run()
     assert run.submit(4, prompt=4, output=1) is None
 
@@ -324,13 +324,13 @@ def test_a_dead_engine_loses_its_requests_and_refuses_others() -> None:
     run.submit(2, prompt=4, output=5)
     due = run.engine.next_event_at()
     assert due is not None
-    assert run.engine.fail() == (1, 2)
+    assert run.engine.fail(run.now) == (1, 2)
     assert run.engine.dead
     assert run.submit(3, prompt=4, output=1) is Refusal.DEAD
     assert run.engine.next_event_at() is None
     assert run.engine.end_step(due) is None
     assert run.engine.begin_step(due) is None
-    assert run.engine.metrics().running == 1  # frozen as it was
+    assert run.engine.metrics(run.now).running == 1  # frozen as it was
 
 
 def test_a_restart_is_cold() -> None:
@@ -340,7 +340,7 @@ def test_a_restart_is_cold() -> None:
     run.submit(2, prompt=40, output=9, text="t")
     run.step()
     assert run.engine.restart(run.now) == (2,)
-    metrics = run.engine.metrics()
+    metrics = run.engine.metrics(run.now)
     assert (metrics.started_at, metrics.cached_blocks, metrics.counters.prompt_tokens) == (run.now, 0, 0)
     run.submit(3, prompt=40, output=1, text="t")
     run.run()
@@ -363,21 +363,21 @@ def test_another_speed_counts_from_the_next_step_on() -> None:
     run = run_of()
     run.submit(1, prompt=4, output=3)
     run.engine.begin_step(0.0)
-    run.engine.set_speed(0.5)
+    run.engine.set_speed(0.5, 0.0)
     run.run()
     assert run.tokens[1] == [1.0, 3.0, 5.0]
     with pytest.raises(ValueError, match="speed is 0"):
-        run.engine.set_speed(0.0)
+        run.engine.set_speed(0.0, run.now)
 
 
 def test_a_sleeping_engine_holds_its_requests_hides_them_and_forgets_its_cache() -> None:
     run = run_of()
     run.submit(1, prompt=40, output=3, text="t")
     run.step()
-    run.engine.sleep()
+    run.engine.sleep(run.now)
     run.step()
     run.submit(2, prompt=40, output=1, text="t")
-    metrics = run.engine.metrics()
+    metrics = run.engine.metrics(run.now)
     assert (metrics.asleep, metrics.running, metrics.waiting, metrics.used_blocks, metrics.cached_blocks) == (
         *(True, 0, 0, 0, 0),
     )
@@ -393,9 +393,113 @@ def test_times_are_observed() -> None:
     run = run_of()
     run.submit(1, prompt=100, output=3)
     run.run()
-    counters = run.engine.metrics().counters
+    counters = run.engine.metrics(run.now).counters
     assert (counters.ttft_s.sum, counters.inter_token_s.sum, counters.e2e_s.sum) == (2.0, 2.0, 4.0)
     assert (sum(counters.ttft_s.counts), sum(counters.inter_token_s.counts), sum(counters.e2e_s.counts)) == (1, 2, 1)
+
+
+def test_the_time_in_steps_is_counted() -> None:
+    run = run_of()
+    run.submit(1, prompt=100, output=3)
+    run.run()
+    run.now = 50.0
+    run.submit(2, prompt=4, output=1)
+    run.run()
+    assert run.engine.counters(run.now).busy_s == 5.0
+
+
+def test_gauges_are_those_of_the_metrics() -> None:
+    run = run_of(max_num_seqs=1, max_loras=1, lora_load_s=0)
+    for number in range(3):
+        run.submit(number, prompt=16, output=9, adapter="a")
+    run.step()
+    gauges = run.engine.gauges(run.now)
+    assert (gauges.running, gauges.waiting, gauges.kv_usage, gauges.adapters) == (1, 2, 4 / 100, ("a",))
+    run.engine.sleep(run.now)
+    assert (run.engine.gauges(run.now).running, run.engine.gauges(run.now).waiting) == (0, 0)
+
+
+def test_an_outlook_tells_what_is_left_of_each_request() -> None:
+    run = run_of(replace(STEP, arrival_s=1.5), max_num_seqs=2)
+    run.submit(1, prompt=30, output=9, text="t")
+    run.step()
+    run.step()
+    run.submit(2, prompt=100, output=5)
+    for _ in range(3):
+        run.step()
+    run.submit(3, prompt=41, output=7, text="t")
+    outlook = run.engine.outlook(run.now)
+    assert outlook.prefill_tokens.tolist() == [0, 100 - 63, 41 - 32]
+    assert outlook.output_tokens.tolist() == [9 - 5, 5, 7]
+    assert outlook.context_tokens.tolist() == [34, 63, 32]
+    assert outlook.running.tolist() == [True, True, False]
+
+
+def test_an_outlook_of_an_idle_engine_is_empty() -> None:
+    outlook = run_of().engine.outlook(0.0)
+    assert [len(column) for column in (outlook.prefill_tokens, outlook.running)] == [0, 0]
+    assert outlook.running.dtype == bool
+
+
+def test_the_cache_can_be_asked_without_holding() -> None:
+    run = run_of()
+    run.submit(1, prompt=40, output=1, text="t")
+    run.run()
+    hashes = [BlockHash(hash(("t", index))) for index in range(12)]
+    assert run.engine.cached_tokens(hashes) == 40
+    assert run.engine.cached_tokens(hashes[:3]) == 12
+    assert run.engine.cached_tokens(hashes[1:]) == 0
+    assert run.engine.metrics(run.now).used_blocks == 0
+
+
+def evicted_to_host(**changes: float) -> Run:
+    """A prompt of 40 tokens came, and others that drove it out of a cache of 80 tokens."""
+    run = Run(Engine(replace(SMALL, num_gpu_blocks=21, max_model_len=80, **changes), cost=STEP))
+    run.submit(1, prompt=40, output=0, text="t")
+    for number in (2, 3):
+        run.submit(number, prompt=40, output=0)
+    return run.run()
+
+
+def test_what_was_evicted_is_loaded_from_the_host() -> None:
+    run = evicted_to_host(host_blocks=100, host_load_s_per_token=0.25)
+    before = run.now
+    run.submit(4, prompt=40, output=0, text="t")
+    run.run()
+    assert run.cached[4] == 36
+    assert run.now - before == 1.0 + 36 * 0.25
+    counters = run.engine.counters(run.now)
+    assert (counters.host_hits_tokens, counters.prefix_hits_tokens, counters.cached_prompt_tokens) == (36, 0, 36)
+    run.submit(5, prompt=40, output=0, text="t")
+    run.run()
+    assert (run.cached[5], run.engine.counters(run.now).host_hits_tokens) == (36, 36)  # in the cache again
+
+
+def test_hits_go_on_in_the_host_where_the_cache_ends() -> None:
+    run = evicted_to_host(host_blocks=100, host_load_s_per_token=0.25)
+    run.submit(4, prompt=16, output=0, text="t")
+    run.run()
+    run.submit(5, prompt=40, output=0, text="t")
+    outlook = run.engine.outlook(run.now)
+    assert (outlook.prefill_tokens.tolist(), outlook.context_tokens.tolist()) == ([4], [36])
+    run.run()
+    assert run.cached[5] == 36
+    assert run.engine.counters(run.now).prefix_hits_tokens == 16
+    assert run.engine.counters(run.now).host_hits_tokens == 12 + 20
+
+
+def test_a_small_host_tier_keeps_what_was_evicted_last() -> None:
+    run = evicted_to_host(host_blocks=5)
+    run.submit(4, prompt=40, output=0, text="t")
+    run.run()
+    assert run.cached[4] == 20
+
+
+def test_without_a_host_tier_what_was_evicted_is_gone() -> None:
+    run = evicted_to_host()
+    run.submit(4, prompt=40, output=0, text="t")
+    run.run()
+    assert (run.cached[4], run.engine.counters(run.now).host_hits_tokens) == (0, 0)
 
 
 Action = tuple[str, int, int, int, str]
@@ -427,10 +531,10 @@ def play(actions: Iterable[Action]) -> tuple[Run, set[int]]:
                 if run.engine.abort(RequestId(victim), run.now):
                     wanted.remove(victim)
             case _:
-                run.engine.sleep()
+                run.engine.sleep(run.now)
                 run.step()
                 run.engine.wake()
-        metrics = run.engine.metrics()
+        metrics = run.engine.metrics(run.now)
         free = metrics.total_blocks - metrics.used_blocks - metrics.cached_blocks
         assert metrics.used_blocks >= 0
         assert metrics.cached_blocks >= 0
@@ -446,7 +550,7 @@ def test_all_that_is_submitted_and_not_aborted_finishes_and_gives_everything_bac
     run, wanted = play(actions)
     assert sorted(run.finished) == sorted(wanted)
     assert run.engine.requests == 0
-    metrics = run.engine.metrics()
+    metrics = run.engine.metrics(run.now)
     assert (metrics.used_blocks, metrics.running, metrics.waiting) == (0, 0, 0)
     for number in wanted:
         output = actions[number][2]

@@ -11,6 +11,7 @@ from tests.simulator.captures import capture
 
 SETTINGS = EngineSettings(block_size=32, num_gpu_blocks=100, max_num_seqs=4, max_model_len=1024, max_loras=2)
 PAGE = MetricsPage("tiny", SETTINGS, 1000.0)
+NOW = 80.0
 
 
 def busy_engine(**changes: int) -> Engine:
@@ -19,7 +20,7 @@ def busy_engine(**changes: int) -> Engine:
     for number, adapter in enumerate(("", "a", "b", "c", "", "")):
         engine.submit(SimRequest(RequestId(number), 64, 1 if not number else 50, range(2), adapter), 5.0)
     at = engine.next_event_at()
-    while engine.metrics().counters.generation_tokens < 10:
+    while engine.metrics(at).counters.generation_tokens < 10:
         assert at is not None
         engine.end_step(at)
         engine.begin_step(at)
@@ -55,13 +56,13 @@ def values(page: bytes) -> dict[str, float]:
 
 
 def test_families_and_series_are_those_of_vllm() -> None:
-    ours, theirs = PAGE.render(busy_engine().metrics()).decode(), capture("vllm_metrics.txt")
+    ours, theirs = PAGE.render(busy_engine().metrics(NOW)).decode(), capture("vllm_metrics.txt")
     assert families(ours) == families(theirs)
     assert series(ours) == series(theirs)
 
 
 def test_values_are_floats_as_python_writes_them() -> None:
-    for line in PAGE.render(busy_engine().metrics()).decode().splitlines():
+    for line in PAGE.render(busy_engine().metrics(NOW)).decode().splitlines():
         if not line.startswith("#"):
             number = line.rpartition(" ")[2]
             assert number == repr(float(number))
@@ -72,20 +73,20 @@ def test_cache_config_tells_what_a_picker_reads_with_vllms_spelling() -> None:
         line = next(line for line in page.splitlines() if line.startswith("vllm:cache_config_info{"))
         return dict(re.findall(r'(\w+)="([^"]*)"', line))
 
-    ours, theirs = labels(PAGE.render(busy_engine().metrics()).decode()), labels(capture("vllm_metrics.txt"))
+    ours, theirs = labels(PAGE.render(busy_engine().metrics(NOW)).decode()), labels(capture("vllm_metrics.txt"))
     assert ours.items() <= theirs.items()
     assert {"block_size", "num_gpu_blocks", "enable_prefix_caching", "kv_cache_size_tokens"} <= ours.keys()
 
 
 def test_values_are_the_engine_s() -> None:
     engine = busy_engine()
-    found = values(PAGE.render(engine.metrics()))
-    counters = engine.metrics().counters
+    found = values(PAGE.render(engine.metrics(NOW)))
+    counters = engine.metrics(NOW).counters
     assert found["vllm:num_requests_running"] == 4
     assert found["vllm:num_requests_waiting"] == 1
     assert found["vllm:num_requests_waiting_by_reason deferred"] == 1
     assert found["vllm:num_requests_waiting_by_reason capacity"] == 0
-    assert found["vllm:kv_cache_usage_perc"] == engine.metrics().used_blocks / 99
+    assert found["vllm:kv_cache_usage_perc"] == engine.metrics(NOW).used_blocks / 99
     assert found["vllm:prompt_tokens_total"] == counters.prompt_tokens
     assert found["vllm:generation_tokens_total"] == counters.generation_tokens
     assert found["vllm:request_success_total length"] == 1
@@ -99,7 +100,7 @@ def test_every_set_of_adapters_stays_and_the_newest_has_the_largest_value() -> N
     for number in (1, 3):  # a leaves, and c, which waits for its slot
         engine.abort(RequestId(number), 90.0 + number)
     engine.abort(RequestId(2), 100.0)
-    page = PAGE.render(engine.metrics()).decode()
+    page = PAGE.render(engine.metrics(100.0)).decode()
     found = re.findall(r'running_lora_adapters="([^"]*)",waiting_lora_adapters="([^"]*)"} (\S+)', page)
     assert [running for running, _, _ in found] == ["a,b", "b", ""]
     assert all(running == waiting for running, waiting, _ in found)
@@ -108,17 +109,17 @@ def test_every_set_of_adapters_stays_and_the_newest_has_the_largest_value() -> N
 
 def test_without_lora_there_is_no_adapter_metric() -> None:
     page = MetricsPage("tiny", replace(SETTINGS, max_loras=0), 0.0)
-    assert b"lora" not in page.render(Engine(replace(SETTINGS, max_loras=0)).metrics()).replace(b"LoRA", b"")
+    assert b"lora" not in page.render(Engine(replace(SETTINGS, max_loras=0)).metrics(NOW)).replace(b"LoRA", b"")
 
 
 def test_the_start_time_can_be_left_out() -> None:
-    metrics = Engine(SETTINGS).metrics()
+    metrics = Engine(SETTINGS).metrics(NOW)
     whole, without = (MetricsPage("tiny", SETTINGS, 0.0, shown).render(metrics).decode() for shown in (True, False))
     assert families(whole).keys() - families(without).keys() == {"process_start_time_seconds"}
 
 
 def test_label_values_are_escaped() -> None:
-    page = MetricsPage('a"b\\c\nd', SETTINGS, 0.0).render(Engine(SETTINGS).metrics())
+    page = MetricsPage('a"b\\c\nd', SETTINGS, 0.0).render(Engine(SETTINGS).metrics(NOW))
     running = next(
         each for each in text_string_to_metric_families(page.decode()) if each.name == "vllm:num_requests_running"
     )

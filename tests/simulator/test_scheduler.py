@@ -62,7 +62,7 @@ def test_one_that_was_preempted_goes_first_when_it_fits_again() -> None:
     assert [desk.step() for _ in range(3)] == [{0: 12}, {0: 8, 1: 4}, {0: 1, 1: 11}]
     desk.arrive(1)
     assert [desk.step() for _ in range(2)] == [{0: 1}, {0: 1}]  # the second found no block, the third waits behind it
-    assert (desk.counters.preemptions, second.running, second.computed, second.blocks) == (1, False, 0, [])
+    assert (desk.counters.preemptions, second.running, second.computed, second.held.blocks) == (1, False, 0, 0)
     desk.scheduler.drop(first)
     assert [desk.step() for _ in range(2)] == [{1: 12}, {1: 8, 2: 1}]
 

@@ -1,0 +1,51 @@
+"""How many pods a workload needs: the fewest with which nearly all requests keep an objective, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["MAX_PODS", "Trial", "fewest_pods"]
+
+MAX_PODS = 1024
+"""Beyond it the search gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one number of pods achieved."""
+
+    pods: int
+    kept: float
+    """Share of all requests that kept the objective, 0 to 1."""
+    price_per_hour: float
+    cost_per_1000: float
+    """US dollars for 1,000 answered requests; NaN without prices."""
+
+
+def fewest_pods(attempt: Callable[[int], Trial], start: int, enough: float) -> tuple[Trial | None, list[Trial]]:
+    """The trial with the fewest pods that kept `enough`, None when even `MAX_PODS` do not; and all trials by pods.
+
+    More pods are taken to be never worse: the number is doubled or halved until it is enough on one side only, and the
+    rest is bisected. Few runs are needed: 2 * log2 of the answer.
+    """
+    tried: dict[int, Trial] = {}
+
+    def is_enough(pods: int) -> bool:
+        if pods not in tried:
+            tried[pods] = attempt(pods)
+        return tried[pods].kept >= enough
+
+    low, high = 0, start
+    while not is_enough(high):
+        if high >= MAX_PODS:
+            return None, _sorted(tried)
+        low, high = high, min(2 * high, MAX_PODS)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return tried[high], _sorted(tried)
+
+
+def _sorted(tried: dict[int, Trial]) -> list[Trial]:
+    return [tried[pods] for pods in sorted(tried)]

@@ -1,0 +1,122 @@
+"""Runs many simulations on all cores, and hands out what is kept of each as it comes.
+
+An edge: it starts processes. Each makes a workload once and keeps it for its next runs. Jobs, and the functions that a
+process is given, must be picklable.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing.sharedctypes import Synchronized
+from typing import Any, Generic, TypeVar
+
+from epp.reports import Run
+from epp.simulator.prepared import PreparedWorkload
+from epp.simulator.scenario import Scenario
+from epp.simulator.simulation import Policy, simulate
+from epp.workloads import Workload
+
+__all__ = ["Job", "Runner"]
+
+T = TypeVar("T")
+
+_KEPT_WORKLOADS = 2
+"""Per process. A prepared workload of 4,000 calls of 15,000 tokens takes 100 MB."""
+
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run."""
+
+    policy: str
+    workload: str
+    workload_seed: int
+    """Names the workload together with its name; a trace is the same for all."""
+    scenario: Scenario
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Runner(Generic[T]):
+    """What the runs of one study have in common."""
+
+    make_workload: Callable[[str, int], Workload]
+    make_policy: Callable[[str], Policy]
+    keep: Callable[[Run], T]
+    """What is kept of a run; all of it would be 100 bytes per call."""
+
+    def run(
+        self, jobs: Sequence[Job], processes: int, progress: Callable[[int], None] | None = None
+    ) -> Iterator[tuple[Job, T]]:
+        """Results in the order in which they come. `progress` is told how many calls are over, now and then."""
+        if processes <= 1 or len(jobs) <= 1:
+            worker = _Worker(self, progress)
+            yield from ((job, worker.run(job)) for job in jobs)
+            return
+        context = multiprocessing.get_context("forkserver")
+        over: Synchronized[int] = context.Value("q", 0)
+        with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(self, over)) as pool:
+            yield from _collect(pool, jobs, over, progress)
+
+
+def _collect(
+    pool: ProcessPoolExecutor, jobs: Sequence[Job], over: Synchronized[int], progress: Callable[[int], None] | None
+) -> Iterator[tuple[Job, Any]]:
+    told = 0
+    waiting: dict[Future[Any], Job] = {pool.submit(_run, job): job for job in jobs}
+    try:
+        while waiting:
+            done, _ = wait(waiting, _POLL_S, FIRST_COMPLETED)
+            if progress is not None:
+                told, before = over.value, told
+                progress(told - before)
+            for future in done:
+                yield waiting.pop(future), future.result()
+    finally:
+        pool.shutdown(wait=not waiting, cancel_futures=True)
+
+
+class _Worker(Generic[T]):
+    """Makes runs, one after the other."""
+
+    def __init__(self, runner: Runner[T], progress: Callable[[int], None] | None) -> None:
+        self._runner = runner
+        self._progress = progress
+        self._prepared: OrderedDict[tuple[str, int], PreparedWorkload] = OrderedDict()
+
+    def run(self, job: Job) -> T:
+        policy = self._runner.make_policy(job.policy)
+        run = simulate(self._workload(job), job.scenario, policy, job.seed, self._progress)
+        return self._runner.keep(run)
+
+    def _workload(self, job: Job) -> PreparedWorkload:
+        key = (job.workload, job.workload_seed)
+        prepared = self._prepared.pop(key, None)
+        if prepared is None:
+            while len(self._prepared) >= _KEPT_WORKLOADS:
+                self._prepared.popitem(last=False)
+            prepared = PreparedWorkload(self._runner.make_workload(*key))
+        self._prepared[key] = prepared
+        return prepared
+
+
+_workers: list[_Worker[Any]] = []
+"""The one of this process, once it has begun."""
+
+
+def _begin(runner: Runner[Any], over: Synchronized[int]) -> None:
+    def add(calls: int) -> None:
+        with over.get_lock():
+            over.value += calls
+
+    _workers[:] = [_Worker(runner, add)]
+
+
+def _run(job: Job) -> Any:
+    return _workers[0].run(job)
