@@ -25,6 +25,7 @@ from epp.workloads.generators import (
     Embeddings,
     Independent,
     LoraFleet,
+    Mix,
     Outliers,
     Parameters,
     Rag,
@@ -86,6 +87,14 @@ TUNING: Mapping[str, Entry] = MappingProxyType(
             Outliers(calls=1000, rate_per_s=5.0),
             "prompts of 60,000 tokens and more block a pod: does anybody queue behind them?",
         ),
+        "bursts": Entry(
+            Bursts(calls=1500, rate_per_s=13.0),
+            "ten times the load for 3 s: is a burst spread before metrics show it?",
+        ),
+        "tenant-bursts": Entry(
+            Bursts(calls=1500, rate_per_s=11.0, tenants=20, system_tokens=5000, burst_s=2.0, one_tenant=True),
+            "a burst with one system prompt: are enough copies made, and not too many?",
+        ),
     }
 )
 """By name; what policies may be tuned on."""
@@ -104,14 +113,6 @@ HELD_OUT: Mapping[str, Entry] = MappingProxyType(
             Agents(calls=1500, rate_per_s=10.0, kinds=6, system_tokens=9000, subagent_share=0.15, most_steps=30),
             "sub-agents share a long system prompt with many others: who goes where?",
         ),
-        "bursts": Entry(
-            Bursts(calls=1500, rate_per_s=13.0),
-            "ten times the load for 3 s: is a burst spread before metrics show it?",
-        ),
-        "tenant-bursts": Entry(
-            Bursts(calls=1500, rate_per_s=11.0, tenants=20, system_tokens=5000, burst_s=2.0, one_tenant=True),
-            "a burst with one system prompt: are enough copies made, and not too many?",
-        ),
         "diurnal": Entry(
             Diurnal(calls=1500, rate_per_s=15.0, tenants=100, system_tokens=4000, day_s=50.0),
             "idle at night, beyond the limit by day: is the cache kept for the day?",
@@ -119,6 +120,10 @@ HELD_OUT: Mapping[str, Entry] = MappingProxyType(
         "embeddings": Entry(
             Embeddings(calls=1500, rate_per_s=22.0, tenants=30, embedded_tokens=1500, output_tokens=300),
             "prefills without answers between chats: is work counted, not requests?",
+        ),
+        "mix": Entry(
+            Mix(calls=1500, rate_per_s=18.0),
+            "conversations, agents and single calls at once: does one kind starve another?",
         ),
     }
 )

@@ -4,12 +4,12 @@
     prefill = (prompt - matched) * slowness
     adapter = 0 if resident; a load if a slot is free; a load and the wait for a slot otherwise
     decode  = REQUEST * outstanding + CONTEXT * context
-    impact  = IMPACT * uncached * outstanding + EVICTION * tokens that do not fit into the cache
+    impact  = IMPACT * (wait + prefill + adapter) * outstanding + EVICTION * tokens that do not fit into the cache
     cost    = wait + prefill + adapter + decode + impact
 
-Why these terms: impact keeps a long prefill away from busy decodes; an oracle that left it out was worse than one that
-counted a tenth of the delay imposed on others. Sizes, not counts, because a queue's depth says nothing of one long
-prefill. Speed counts by its square root only: plain seconds chase the fast endpoints and thrash their caches.
+Why these terms: sizes, not counts, because a queue's depth says nothing of one long prefill. All work that a request
+meets and brings is held against everybody who is there: the product keeps long prefills away from busy decodes, and
+gives way early where many requests want one cached prefix. What others were tried: docs/policy.md.
 """
 
 from __future__ import annotations
@@ -28,24 +28,27 @@ __all__ = ["LeastWorkCost"]
 
 Values = NDArray[np.float64]
 
+_MOST = 1e12
+"""Whatever a broken server says of itself, a product stays a number."""
+
 
 @dataclass(slots=True)
 class LeastWorkCost:
     """The default cost. The parameters' defaults come from a study with emulated engines (docs/policy.md)."""
 
-    impact: float = 0.1
-    """Share of the delay imposed on others that counts."""
+    impact: float = 0.5
+    """How much it counts that a request under way shares the endpoint with this work: share of the work for each."""
     request_tokens: float = 20.0
     """Decode work of one more request in the batch."""
     context_share: float = 0.023
     """Decode work of one more token of context in the batch."""
-    adapter_load_s: float = 0.25
-    """Time to load a LoRA adapter into a slot."""
-    adapter_wait_s: float = 2.0
-    """Time until a slot frees where all are in use."""
+    adapter_load_s: float = 2.0
+    """What loading a LoRA adapter counts as: more than it takes, because the one that gives way is loaded again."""
+    adapter_wait_s: float = 4.0
+    """What waiting for a slot counts as, where all are in use."""
     eviction: float = 0.5
     """Cost of each token of context beyond the KV cache's capacity: it evicts or preempts others."""
-    speed_exponent: float = 0.5
+    speed_exponent: float = 1.0
     """How much speed counts: 0 not at all, 1 in plain seconds."""
 
     _speeds: tuple[Rates, int, Values] | None = field(init=False, repr=False)
@@ -62,21 +65,21 @@ class LeastWorkCost:
         wait, prefill = view.backlog_tokens, uncached
         if slowness is not None:
             wait, prefill = wait * slowness, prefill * slowness
-        decode = outstanding * self.request_tokens + view.context_tokens * self.context_share
-        impact = uncached * self.impact
-        impact *= outstanding
-        impact += self._eviction(view, uncached)
+        total = wait + prefill
         view.note("wait", wait)
         view.note("prefill", prefill)
-        view.note("decode", decode)
-        view.note("impact", impact)
-        total = wait + prefill
-        total += decode
-        total += impact
         if request.adapter:
             adapter = self._adapter(request.adapter, view)
             view.note("adapter", adapter)
             total += adapter
+        decode = outstanding * self.request_tokens + view.context_tokens * self.context_share
+        impact = np.minimum(total, _MOST) * np.minimum(outstanding, _MOST)
+        impact *= self.impact
+        impact += self._eviction(view, uncached)
+        view.note("decode", decode)
+        view.note("impact", impact)
+        total += decode
+        total += impact
         return total
 
     def _slowness(self, view: View) -> Values | None:

@@ -5,6 +5,7 @@ One seed gives one workload. `specs` names all of them (`GENERATORS`) and reads 
 
 from epp.workloads.generators.agents import Agents
 from epp.workloads.generators.chat import Chat
+from epp.workloads.generators.mix import Mix
 from epp.workloads.generators.parameters import Parameters
 from epp.workloads.generators.rag import DocumentOrder, Rag
 from epp.workloads.generators.single_calls import (
@@ -29,6 +30,7 @@ __all__ = [
     "Embeddings",
     "Independent",
     "LoraFleet",
+    "Mix",
     "Outliers",
     "Parameters",
     "Rag",

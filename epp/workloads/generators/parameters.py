@@ -17,7 +17,7 @@ __all__ = ["MOST", "Parameters"]
 MOST: Final = 1_000_000
 """Of calls, tokens, documents, seconds: whatever is asked for. It keeps a slip of the finger from taking all memory."""
 
-_SHARES = frozenset({"swing", "embeddings_share", "outlier_share", "subagent_share"})
+_SHARES = frozenset({"agents_share", "chat_share", "swing", "embeddings_share", "outlier_share", "subagent_share"})
 _EXPONENTS = frozenset({"spread", "system_spread", "popularity"})
 _MAY_BE_ZERO = frozenset({"think_s", "tool_s"}) | _SHARES | _EXPONENTS
 _MOST_EXPONENT = 10.0

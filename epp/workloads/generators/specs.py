@@ -18,6 +18,7 @@ from numpy.random import Generator
 from epp.workloads.errors import WorkloadError
 from epp.workloads.generators.agents import Agents
 from epp.workloads.generators.chat import Chat
+from epp.workloads.generators.mix import Mix
 from epp.workloads.generators.parameters import Parameters
 from epp.workloads.generators.rag import Rag
 from epp.workloads.generators.single_calls import (
@@ -47,6 +48,7 @@ GENERATORS: Mapping[str, type[Parameters]] = MappingProxyType(
         "diurnal": Diurnal,
         "outliers": Outliers,
         "embeddings": Embeddings,
+        "mix": Mix,
     }
 )
 """All that are built in."""
