@@ -10,13 +10,32 @@ from bench.study.conditions import HOMOGENEOUS
 from epp.reports.statistics import Verdict
 from epp.reports.summaries import Case, Record, Summary, summaries
 
-__all__ = ["DEFAULT", "GO_PROFILES", "MARGINAL", "ORACLES", "SIMPLE", "Finding", "findings", "mean_ratio"]
+__all__ = [
+    "DEFAULT",
+    "GO_PROFILES",
+    "LONGEST_PREFIX",
+    "MARGINAL",
+    "ORACLES",
+    "SHARED_FIRST_BLOCK",
+    "SIMPLE",
+    "Finding",
+    "findings",
+    "mean_ratio",
+]
 
 DEFAULT = "default"
 SIMPLE = ("round-robin", "least-requests", "random")
 GO_PROFILES = ("llm-d-legacy", "llm-d-default", "llm-d-sticky")
 MARGINAL = "oracle-marginal"
 ORACLES = ("oracle-selfish", MARGINAL)
+
+LONGEST_PREFIX = "longest-prefix"
+
+SHARED_FIRST_BLOCK = "shared-prompt"
+"""The workload in which every prompt begins alike."""
+
+_FAILS = 2.0
+"""Times the default's p90 TTFT and imbalance: from there on the longest prefix alone counts as failing."""
 
 _WITHIN = 1.1
 """Ten percent."""
@@ -37,15 +56,19 @@ class Finding:
 
 
 def findings(records: Iterable[Record]) -> list[Finding]:
-    """Every criterion on every case that it is about, in the order of the cases."""
+    """Every criterion on every case that it is about, by case. Cases without the default have none."""
     cases = summaries(records)
     found: list[Finding] = []
     for case, policies in cases.items():
         by_name = {summary.policy: summary for summary in policies}
+        if DEFAULT not in by_name:
+            continue
         found += _not_worse_than_simple(case, by_name)
         found += _near_the_best(case, by_name)
         if case.condition == HOMOGENEOUS:
             found += _near_the_oracle(case, by_name)
+        if case.workload == SHARED_FIRST_BLOCK and LONGEST_PREFIX in by_name:
+            found.append(_prefix_fails(case, by_name))
     found += [_better_in_the_mean(cases, name) for name in GO_PROFILES if _has(cases, name)]
     return found
 
@@ -88,6 +111,15 @@ def _near_the_oracle(case: Case, policies: Mapping[str, Summary]) -> Iterable[Fi
     if MARGINAL in policies:
         for measure in ("ttft_p90_s", "e2e_mean_s"):
             yield _within("within 10 % of the marginal oracle", case, policies[DEFAULT], policies[MARGINAL], measure)
+
+
+def _prefix_fails(case: Case, policies: Mapping[str, Summary]) -> Finding:
+    """The longest prefix alone draws everything to one pod, and the default does not."""
+    measures = ("ttft_p90_s", "imbalance_tokens")
+    ours, theirs = ([_mean(policies[name], measure) for measure in measures] for name in (DEFAULT, LONGEST_PREFIX))
+    reached = all(other >= _FAILS * mine for mine, other in zip(ours, theirs, strict=True))
+    text = f"p90 TTFT {ours[0]:.3g} against {theirs[0]:.3g}, imbalance {ours[1]:.3g} against {theirs[1]:.3g}"
+    return Finding("the longest prefix alone fails where all prompts begin alike", str(case), reached, text)
 
 
 def _within(criterion: str, case: Case, ours: Summary, other: Summary, measure: str) -> Finding:

@@ -10,6 +10,10 @@ __all__ = ["MAX_PODS", "Trial", "fewest_pods"]
 MAX_PODS = 1024
 """Beyond it the search gives up."""
 
+_IDLE, _GAIN = 0.1, 0.001
+"""Pods that compute for less than a tenth of the time leave hardly a request waiting: when twice as many gained less
+than a thousandth of the requests over half as many, what is missing is not pods."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -21,13 +25,16 @@ class Trial:
     price_per_hour: float
     cost_per_1000: float
     """US dollars for 1,000 answered requests; NaN without prices."""
+    busy: float = 1.0
+    """Share of the time in which a pod computed, the mean over pods, 0 to 1."""
 
 
 def fewest_pods(attempt: Callable[[int], Trial], start: int, enough: float) -> tuple[Trial | None, list[Trial]]:
-    """The trial with the fewest pods that kept `enough`, None when even `MAX_PODS` do not; and all trials by pods.
+    """The trial with the fewest pods that kept `enough`, and all trials by pods. None when even `MAX_PODS` do not, or
+    when pods that are nearly idle do not: then no number of them does.
 
-    More pods are taken to be never worse: the number is doubled or halved until it is enough on one side only, and the
-    rest is bisected. Few runs are needed: 2 * log2 of the answer.
+    More pods are taken to be never worse: the number is doubled until it is enough, and what is below is bisected. Few
+    runs are needed: 2 * log2 of the answer.
     """
     tried: dict[int, Trial] = {}
 
@@ -38,13 +45,17 @@ def fewest_pods(attempt: Callable[[int], Trial], start: int, enough: float) -> t
 
     low, high = 0, start
     while not is_enough(high):
-        if high >= MAX_PODS:
+        if high >= MAX_PODS or (low and _is_in_vain(tried[low], tried[high])):
             return None, _sorted(tried)
         low, high = high, min(2 * high, MAX_PODS)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if is_enough(middle) else (middle, high)
     return tried[high], _sorted(tried)
+
+
+def _is_in_vain(fewer: Trial, more: Trial) -> bool:
+    return more.busy < _IDLE and more.kept - fewer.kept < _GAIN
 
 
 def _sorted(tried: dict[int, Trial]) -> list[Trial]:

@@ -2,7 +2,7 @@
 
     pods:
       - count: 6                      # how many of this kind; all keys have defaults
-        hardware: h100                # a profile of `epp simulate --hardware`
+        hardware: h100                # a profile that `epp simulate --list` names
         speed: 1.0
         pricePerHour: 3.0             # US dollars; the hardware's own when left out
         engine: {numGpuBlocks: 16384, maxNumSeqs: 256, maxLoras: 4}
@@ -14,7 +14,7 @@
       - {at: 60s, pod: 3, speed: 0.25}
       - {at: 90s, pod: 0, happens: restart}
 
-Bad: `count: 0`, a pod of an incident that is not there, a `happens` without a kind.
+Bad: `count: 0`, an incident of a pod that is not there, a `happens` that is none of `speed`, `fail` and `restart`.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class IncidentKeys(Model):
 class PoolFile(Model):
     """The file."""
 
-    pods: Annotated[tuple[PodKeys, ...], Field(min_length=1)] = (PodKeys(count=DEFAULT_PODS),)
+    pods: tuple[PodKeys, ...] = (PodKeys(count=DEFAULT_PODS),)
     picker: PickerKeys = PickerKeys()
     incidents: tuple[IncidentKeys, ...] = ()
 
@@ -121,7 +121,7 @@ def parse_pool(data: bytes, source: str) -> Scenario:
     findings.raise_errors()
     assert file is not None, "no model without errors"
     try:
-        return _scenario(file, source)
+        return replace(_scenario(file, source), name=Path(source).stem)
     except ValueError as error:
         raise ConfigError([Problem(root.place, "", str(error))]) from None
 

@@ -12,6 +12,7 @@ Where no endpoint is fresh, none is known to be worse than another: all move to 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,18 +47,22 @@ class Freshness:
     def scraped(self, row: int, scrape: Scrape, asked_at: float, now: float) -> None:
         """Takes what a page says; what it does not say stays as it was."""
         columns = self._table.columns
-        for name in ("running", "waiting", "kv_usage"):
-            value = getattr(scrape, name)
-            if value is not None:
-                getattr(columns, f"{name}_seen")[row] = value
-        for name in ("capacity_tokens", "block_size", "max_loras"):
-            value = getattr(scrape, name)
-            if value is not None:
-                getattr(columns, name)[row] = value
+        if scrape.running is not None:
+            columns.running_seen[row] = scrape.running
+        if scrape.waiting is not None:
+            columns.waiting_seen[row] = scrape.waiting
+        if scrape.kv_usage is not None:
+            columns.kv_usage_seen[row] = scrape.kv_usage
+        if scrape.capacity_tokens is not None:
+            columns.capacity_tokens[row] = scrape.capacity_tokens
+        if scrape.block_size is not None:
+            columns.block_size[row] = scrape.block_size
+        if scrape.max_loras is not None:
+            columns.max_loras[row] = scrape.max_loras
         columns.scraped_at[row] = now
         columns.requests_at_scrape[row] = self._ledger.requests_at(row, asked_at)
         columns.context_at_scrape[row] = columns.context_tokens[row]
-        self._show(np.array([row]))
+        self._show_one(row)
 
     def fade(self, now: float) -> None:
         """Ages what is stale. To be called a few times a second."""
@@ -85,6 +90,21 @@ class Freshness:
         shown = columns.running_seen[rows] + columns.waiting_seen[rows]
         columns.foreign_requests[rows] = np.maximum(0.0, shown - columns.requests_at_scrape[rows])
         self._derive(rows)
+
+    def _show_one(self, row: int) -> None:
+        """`_show` of one row, in plain numbers: a fraction of the time, and servers are asked again and again."""
+        columns = self._table.columns
+        running, waiting = columns.running_seen.item(row), columns.waiting_seen.item(row)
+        usage, capacity = columns.kv_usage_seen.item(row), columns.capacity_tokens.item(row)
+        ours = columns.requests_at_scrape.item(row)
+        foreign = max(0.0, running + waiting - ours)
+        columns.running_base[row] = running
+        columns.waiting_base[row] = waiting
+        columns.kv_usage_base[row] = usage
+        columns.requests_base[row] = ours
+        columns.foreign_requests[row] = foreign
+        columns.foreign_waiting[row] = min(waiting, foreign)
+        columns.kv_tokens[row] = usage * (capacity if isfinite(capacity) else 0.0)
 
     def _to_the_worst(self, stale: Rows, share: Floats, fresh: Rows) -> None:
         """Only ever upwards: what an endpoint showed last may be worse than that."""

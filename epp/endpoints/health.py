@@ -114,6 +114,8 @@ class Health:
     def scraped(self, row: Row, *, ok: bool, asleep: bool = False, now: float) -> None:
         """A metrics page came, or not."""
         record = self._records[row]
+        if ok and not record.scrape_failures and asleep == record.asleep and row not in self._unsettled:
+            return  # the usual page: nothing follows from it
         was = self._is_fit(record)
         record.scrape_failures = 0 if ok else record.scrape_failures + 1
         record.asleep = asleep if ok else record.asleep

@@ -36,7 +36,7 @@ _MOST = 1e12
 class LeastWorkCost:
     """The default cost. The parameters' defaults come from a study with emulated engines (docs/policy.md)."""
 
-    impact: float = 0.5
+    impact: float = 0.25
     """How much it counts that a request under way shares the endpoint with this work: share of the work for each."""
     request_tokens: float = 20.0
     """Decode work of one more request in the batch."""

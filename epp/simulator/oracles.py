@@ -1,6 +1,6 @@
 """Policies that know the true state of every engine: what could be reached if pickers saw everything at once.
 
-    own      = wait for what is in front + own prefill + own decoding, in seconds
+    own      = own arrival + wait for what is in front + own prefill + own decoding, in seconds
     imposed  = own prefill for everybody who is there, and slower decode steps for as long as they share the batch
     cost     = own + impact * imposed           impact 0: selfish; 0.1: marginal (design note, section 6)
 
@@ -9,7 +9,7 @@ They know the length of answers, too. They do not look ahead to requests that ha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ __all__ = ["ORACLES", "OracleCost"]
 
 MARGINAL_IMPACT = 0.1
 
+_NEVER_S = 1e9
+"""What a dead engine takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Task:
@@ -41,6 +44,11 @@ class _Task:
     def context_tokens(self) -> float:
         """What a step of its decoding looks back at, on average."""
         return self.prompt_tokens + self.output_tokens / 2
+
+    @property
+    def attention(self) -> int:
+        """`StepWork.prefill_attention` of all of it."""
+        return self.prompt_tokens**2 - (self.prompt_tokens - self.missing_tokens) ** 2
 
 
 class OracleCost:
@@ -58,10 +66,12 @@ class OracleCost:
     def _seconds(self, pod: int, index: int, now: float) -> float:
         prepared, entry = self._simulation.prepared, self._simulation.pods[pod]
         engine, call = entry.engine, prepared.calls[index]
+        if engine.dead:
+            return _NEVER_S
         prompt = prepared.prompt_tokens[index]
+        outlook = engine.outlook(now)  # first: it brings the cache up to date
         hit = engine.cached_tokens(prepared.blocks(index, entry.block_tokens)[: (prompt - 1) // entry.block_tokens])
         task = _Task(prompt - hit, prompt, call.output_tokens)
-        outlook = engine.outlook(now)
         own, imposed = _times(engine, task, outlook)
         if call.adapter:
             loading = _adapter_s(engine, call.adapter, outlook)
@@ -72,37 +82,49 @@ class OracleCost:
 def _times(engine: Engine, task: _Task, outlook: Outlook) -> tuple[float, float]:
     """Seconds at a speed of 1: own until the end, and what the others lose together."""
     cost, settings = engine.cost, engine.settings
-    decoding = int(outlook.running.sum())
-    in_front = int(outlook.prefill_tokens.sum())
-    budget = max(1, settings.max_num_batched_tokens - decoding)
-    context = int(outlook.context_tokens[outlook.running].sum())
+    decoding = outlook.context_tokens[outlook.running & (outlook.prefill_tokens == 0)]
+    context = int(decoding.sum())
     usage = min(1.0, context / settings.capacity_tokens)
-    step = cost.seconds(StepWork(decode_seqs=decoding, decode_context_tokens=context, kv_usage=usage))
+    batch = StepWork(decode_seqs=len(decoding), decode_context_tokens=context, kv_usage=usage)
+    step, budget = cost.seconds(batch), max(1, settings.max_num_batched_tokens - len(decoding))
+    in_front = int(outlook.prefill_tokens.sum())
     steps = -(-(in_front + task.missing_tokens) // budget)
-    prefill = _prefill_s(cost, task.missing_tokens, task.prompt_tokens, budget)
-    wait = _prefill_s(cost, in_front, in_front, budget) + steps * step + _room_s(engine, task, outlook, step)
+    prefill = _prefill_s(cost, batch, task.missing_tokens, task.attention, budget)
+    wait = _prefill_s(cost, batch, in_front, _attention(outlook), budget) + steps * step
+    wait += _room_s(engine, task, outlook, step)
     per_sequence, per_token = _decode_rates(cost, usage)
     shared = np.minimum(outlook.output_tokens, task.output_tokens).astype(np.float64)
     theirs = float(shared @ (per_sequence + per_token * outlook.context_tokens))
-    alone = cost.seconds(StepWork(decode_seqs=1, decode_context_tokens=int(task.context_tokens), kv_usage=usage))
-    own = wait + prefill + task.output_tokens * alone + theirs
+    mean = int(task.context_tokens)
+    fuller = min(1.0, (context + mean) / settings.capacity_tokens)
+    alone = cost.seconds(StepWork(decode_seqs=1, decode_context_tokens=mean, kv_usage=fuller))
+    decodes = max(0, task.output_tokens - 1)  # the first token comes out of the prefill
+    own = cost.arrival_s + wait + prefill + decodes * alone + theirs
     imposed = prefill * len(shared) + float(shared.sum()) * (per_sequence + per_token * task.context_tokens)
     return own, imposed
 
 
-def _prefill_s(cost: StepCost, new: int, end: int, budget: int) -> float:
-    """Computing the last `new` of `end` tokens in steps of `budget`, without what each step costs anyway."""
-    if new <= 0:
+def _attention(outlook: Outlook) -> int:
+    """`StepWork.prefill_attention` of all that is in front: each prompt looks back at itself, and at no other."""
+    end = outlook.context_tokens + outlook.prefill_tokens
+    return int((end * end - outlook.context_tokens * outlook.context_tokens).sum())
+
+
+def _prefill_s(cost: StepCost, batch: StepWork, tokens: int, attention: int, budget: int) -> float:
+    """How much longer the steps of a batch take that compute so many prompt tokens beside it, `budget` in each.
+
+    Attention is spread evenly over them, which makes two kinds of steps of a long queue's hundreds.
+    """
+    if tokens <= 0:
         return 0.0
-    nothing = cost.seconds(StepWork(decode_seqs=1)) - cost.seconds(StepWork(decode_seqs=2))
-    nothing += cost.seconds(StepWork(decode_seqs=1))
-    whole, rest = divmod(new, budget)
-    total, start = 0.0, end - new
-    for tokens in [budget] * whole + ([rest] if rest else []):
-        attention = (start + tokens) ** 2 - start**2
-        total += cost.seconds(StepWork(prefill_tokens=tokens, prefill_attention=attention)) - max(0.0, nothing)
-        start += tokens
-    return max(0.0, total)
+    step = cost.seconds(batch)
+
+    def longer(chunk: int) -> float:
+        work = replace(batch, prefill_tokens=chunk, prefill_attention=attention * chunk // tokens)
+        return cost.seconds(work) - step
+
+    whole, rest = divmod(tokens, budget)
+    return whole * longer(budget) + (longer(rest) if rest else 0.0)
 
 
 def _decode_rates(cost: StepCost, usage: float) -> tuple[float, float]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 
 import numpy as np
+from numpy.typing import NDArray
 
 from epp.reports import CallResults, Failure, PodInfo, PodTimeline, Run
 from epp.simulator.engine import Engine
@@ -16,9 +18,11 @@ from epp.simulator.sequences import Gauges
 __all__ = ["Recorder"]
 
 _SAMPLES = 240
-"""Looks at the pods during the known part of a run."""
+"""Looks at the pods during the known part of a run. Of twice as many, every other one is dropped."""
 
 _SHORTEST_SAMPLE_S = 0.5
+
+Floats = NDArray[np.float64]
 
 
 class Recorder:
@@ -33,8 +37,10 @@ class Recorder:
         self._failure = [Failure.UNFINISHED] * size
         self._ended_at = 0.0
         self._times: list[float] = []
-        self._gauges: list[Sequence[Gauges]] = []
+        self._samples: list[Floats] = []
+        """Each (pods, 3): running, waiting, share of the KV cache."""
         self.sample_every_s = max(_SHORTEST_SAMPLE_S, prepared.workload.duration_s / _SAMPLES)
+        """Seconds to the next look at the pods. Grows with the run."""
 
     def due(self, index: int, now: float) -> None:
         """A call arrives."""
@@ -62,12 +68,16 @@ class Recorder:
 
     def sample(self, now: float, gauges: Sequence[Gauges]) -> None:
         """The state of all pods."""
+        if len(self._times) == 2 * _SAMPLES:
+            del self._times[1::2], self._samples[1::2]
+            self.sample_every_s *= 2
         self._times.append(now)
-        self._gauges.append(gauges)
+        self._samples.append(np.array([(one.running, one.waiting, one.kv_usage) for one in gauges], np.float64))
 
     def run(self, engines: Sequence[Engine], now: float) -> Run:
-        """All of it, when the run is over."""
-        begin = min((due for due in self._due_s if due == due), default=0.0)
+        """All of it, when the run is over. `now`: for what has not ended."""
+        begin = min((due for due in self._due_s if not isnan(due)), default=0.0)
+        end = now if Failure.UNFINISHED in self._failure else self._ended_at
         pods = [PodInfo(pod.name, pod.hardware, pod.price_per_hour, pod.speed) for pod in self._scenario.pods]
         counters = [engine.counters(now) for engine in engines]
         return Run(
@@ -77,7 +87,7 @@ class Recorder:
             seed=self._seed,
             pods=pods,
             calls=self._results(),
-            duration_s=max(self._ended_at - begin, 1e-9),
+            duration_s=max(end - begin, 1e-9),
             busy_s=[one.busy_s for one in counters],
             timeline=self._timeline(),
             counters={
@@ -107,7 +117,5 @@ class Recorder:
         )
 
     def _timeline(self) -> PodTimeline:
-        def over_time(name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-            return np.array([[getattr(one, name) for one in gauges] for gauges in self._gauges], np.float64)
-
-        return PodTimeline(np.array(self._times), over_time("running"), over_time("waiting"), over_time("kv_usage"))
+        samples = np.array(self._samples, np.float64).reshape(len(self._times), len(self._scenario.pods), 3)
+        return PodTimeline(np.array(self._times), samples[:, :, 0], samples[:, :, 1], samples[:, :, 2])

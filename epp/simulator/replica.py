@@ -138,36 +138,43 @@ class PickerReplica:
         outcome = self.router.submit(ExchangeId(index), ready, now)[0].outcome
         if not isinstance(outcome, Pick):
             return None
-        placement = self.router.decisions[-1].decision.placements[0]
-        pool = self.router.pool
-        row = placement.ref.row
-        rate = float(pool.table.columns.prefill_rate[row]) or pool.rates.prefill_rate()
-        work = float(pool.table.columns.prefill_tokens[row])
-        return Picked(self._pods[outcome.destinations[0]], placement.matched_tokens, work / rate)
+        record = self.router.decisions[-1]
+        matched_tokens = record.decision.placements[0].matched_tokens
+        return Picked(self._pods[outcome.destinations[0]], matched_tokens, record.predicted_ttft_s)
 
     def began(self, index: int, now: float) -> None:
-        """Headers of the reply, and with them, of a stream, its first token."""
+        """Headers of a stream, and with them its first token."""
         self._catch_up(now)
-        stream = self._calls[index].stream
-        self.router.observe(ExchangeId(index), ReplyHeaders(200, _STREAM if stream else _JSON), now)
+        self.router.observe(ExchangeId(index), ReplyHeaders(200, _STREAM), now)
         if not self._lean:
             self.router.observe(ExchangeId(index), ReplyFirstData(), now)
 
-    def finished(self, index: int, usage: Usage, now: float) -> None:
-        """The reply is complete."""
+    def finished(self, index: int, usage: Usage | None, now: float) -> None:
+        """The end of a stream that began. `usage`: what it reports; None when that is not seen."""
         self._catch_up(now)
-        if self._lean:
+        if usage is None:
             self.router.ended(ExchangeId(index), EndCause.REPLY_UNSEEN, now)
         else:
             self.router.observe(ExchangeId(index), CallEnd(usage=usage), now)
             self.router.ended(ExchangeId(index), EndCause.COMPLETE, now)
 
-    def failed(self, index: int, now: float, *, begun: bool) -> None:
-        """The pod died, or did not take the call: the proxy answers with 503 unless the reply had begun."""
+    def answered(self, index: int, usage: Usage | None, now: float) -> None:
+        """A whole reply at once: one that does not stream, or of which nothing was seen but that it ended well."""
         self._catch_up(now)
-        if not begun:
-            self.router.observe(ExchangeId(index), ReplyHeaders(503, "text/plain"), now)
-        self.router.ended(ExchangeId(index), EndCause.ABORTED if begun else EndCause.REPLY_UNSEEN, now)
+        stream = self._calls[index].stream
+        self.router.observe(ExchangeId(index), ReplyHeaders(200, _STREAM if stream else _JSON), now)
+        self.finished(index, usage, now)
+
+    def unreachable(self, index: int, now: float) -> None:
+        """The pod died or did not take the call, and no reply had begun: the proxy answers with 503."""
+        self._catch_up(now)
+        self.router.observe(ExchangeId(index), ReplyHeaders(503, "text/plain"), now)
+        self.router.ended(ExchangeId(index), EndCause.REPLY_UNSEEN, now)
+
+    def cut_off(self, index: int, now: float) -> None:
+        """The pod died while its reply was under way."""
+        self._catch_up(now)
+        self.router.ended(ExchangeId(index), EndCause.ABORTED, now)
 
     def turned_away(self, index: int, status: int, now: float) -> None:
         """The pod answers with an error of its own: it has no room, or the call cannot be served."""

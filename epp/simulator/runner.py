@@ -1,16 +1,21 @@
 """Runs many simulations on all cores, and hands out what is kept of each as it comes.
 
 An edge: it starts processes. Each makes a workload once and keeps it for its next runs. Jobs, and the functions that a
-process is given, must be picklable.
+process is given, must be picklable. However a study ends, none of its processes is left.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.context import ForkServerContext
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +25,7 @@ from epp.simulator.scenario import Scenario
 from epp.simulator.simulation import Policy, simulate
 from epp.workloads import Workload
 
-__all__ = ["Job", "Runner"]
+__all__ = ["Job", "RunFailedError", "Runner"]
 
 T = TypeVar("T")
 
@@ -42,6 +47,10 @@ class Job:
     seed: int
 
 
+class RunFailedError(Exception):
+    """A run broke off. The message names the run and the fault, for people; the cause is the fault itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runner(Generic[T]):
     """What the runs of one study have in common."""
@@ -54,15 +63,39 @@ class Runner(Generic[T]):
     def run(
         self, jobs: Sequence[Job], processes: int, progress: Callable[[int], None] | None = None
     ) -> Iterator[tuple[Job, T]]:
-        """Results in the order in which they come. `progress` is told how many calls are over, now and then."""
-        if processes <= 1 or len(jobs) <= 1:
+        """Results in the order in which they come. `progress` is told how many calls are over, now and then.
+
+        Raises RunFailedError when a run breaks off; the others are then given up.
+        """
+        processes = min(processes, len(jobs))
+        if processes <= 1:
             worker = _Worker(self, progress)
-            yield from ((job, worker.run(job)) for job in jobs)
+            for job in jobs:
+                with _naming(job):
+                    result = worker.run(job)
+                yield job, result
             return
         context = multiprocessing.get_context("forkserver")
         over: Synchronized[int] = context.Value("q", 0)
-        with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(self, over)) as pool:
+        with _pool(context, processes, partial(_begin, self, over)) as pool:
             yield from _collect(pool, jobs, over, progress)
+
+
+@contextmanager
+def _pool(context: ForkServerContext, processes: int, begin: Callable[[], None]) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with the block. If it ends early, they are not asked: a run can take minutes."""
+    before = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(processes, context, initializer=begin) as pool:
+        try:
+            yield pool
+        except BaseException:
+            ours = set(multiprocessing.active_children()) - before
+            for process in ours:
+                process.terminate()
+            pool.shutdown(cancel_futures=True)
+            for process in ours:
+                process.join()
+            raise
 
 
 def _collect(
@@ -70,16 +103,30 @@ def _collect(
 ) -> Iterator[tuple[Job, Any]]:
     told = 0
     waiting: dict[Future[Any], Job] = {pool.submit(_run, job): job for job in jobs}
+    while waiting:
+        done, _ = wait(waiting, _POLL_S, FIRST_COMPLETED)
+        if progress is not None:
+            told, before = over.value, told
+            progress(told - before)
+        for future in done:
+            job = waiting.pop(future)
+            with _naming(job):
+                result = future.result()
+            yield job, result
+
+
+@contextmanager
+def _naming(job: Job) -> Iterator[None]:
+    """A fault in a run becomes an error that says which one."""
     try:
-        while waiting:
-            done, _ = wait(waiting, _POLL_S, FIRST_COMPLETED)
-            if progress is not None:
-                told, before = over.value, told
-                progress(told - before)
-            for future in done:
-                yield waiting.pop(future), future.result()
-    finally:
-        pool.shutdown(wait=not waiting, cancel_futures=True)
+        yield
+    except Exception as error:
+        where = f"{job.policy} on {job.workload}, seed {job.seed}"
+        if isinstance(error, BrokenProcessPool):
+            what = "its process was killed from outside, perhaps because memory ran out: try fewer processes"
+        else:
+            what = f"{type(error).__name__}: {error}"
+        raise RunFailedError(f"a run broke off ({where}): {what}") from error
 
 
 class _Worker(Generic[T]):
@@ -111,6 +158,8 @@ _workers: list[_Worker[Any]] = []
 
 
 def _begin(runner: Runner[Any], over: Synchronized[int]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches all; the one that began them decides
+
     def add(calls: int) -> None:
         with over.get_lock():
             over.value += calls

@@ -29,7 +29,7 @@ class SimulatedPod:
     """US dollars; 0: not known."""
 
     def __post_init__(self) -> None:
-        if not self.speed > 0 or self.price_per_hour < 0:
+        if not self.speed > 0 or not self.price_per_hour >= 0:
             raise ValueError(f"pod {self.name}: speed must be more than 0, the price at least 0")
 
 
@@ -55,7 +55,7 @@ class PickerSight:
 
     def __post_init__(self) -> None:
         times = (self.scrape_delay_s, self.reply_delay_s, self.decision_s, self.decision_per_mb_s)
-        if not self.scrape_interval_s > 0 or min(times) < 0:
+        if not self.scrape_interval_s > 0 or not all(time >= 0 for time in times):
             raise ValueError("the scrape interval must be more than 0 s, delays and decision times at least 0 s")
         if not 0 <= self.reply_loss <= 1:
             raise ValueError(f"reply_loss is {self.reply_loss}; it is a share, 0 to 1")
@@ -100,10 +100,13 @@ class Scenario:
         if not 1 <= len(self.pods) <= MAX_PODS:
             raise ValueError(f"there are {len(self.pods)} pods; there must be 1 to {MAX_PODS}")
         for incident in self.incidents:
-            if not 0 <= incident.pod < len(self.pods) or incident.at_s < 0 or not incident.speed > 0:
+            if not 0 <= incident.pod < len(self.pods) or not incident.at_s >= 0 or not incident.speed > 0:
                 raise ValueError(f"{incident} names no pod, a time before the begin, or no speed")
 
     def with_pods(self, count: int) -> Scenario:
-        """The same kind of pool with another number of pods: its pods are repeated in turn, incidents beyond go."""
+        """The same kind of pool with another number of pods: its pods are repeated in turn, incidents beyond go.
+
+        Raises ValueError for less than one pod or too many.
+        """
         pods = tuple(replace(self.pods[n % len(self.pods)], name=f"pod-{n}") for n in range(count))
         return replace(self, pods=pods, incidents=tuple(one for one in self.incidents if one.pod < count))

@@ -31,8 +31,8 @@ __all__ = ["Policy", "Simulation", "simulate"]
 _DRAIN_S = 1800.0
 """A run ends at the latest so long after the last arrival that is known beforehand, and after five times that time."""
 
-_NO_ROOM, _TOO_LONG = 503, 400
-"""What vLLM answers when its queue is full, and to more tokens than its model takes."""
+_NO_ROOM, _TOO_LONG, _NO_MODEL = 503, 400, 404
+"""What vLLM answers when its queue is full, to more tokens than its model takes, and to an adapter without LoRA."""
 
 _TELL_EVERY = 64
 """Calls."""
@@ -90,9 +90,9 @@ class Simulation:
         self._turns = self._rng.integers(self._sight.replicas, size=size).tolist()
         self._unheard = (self._rng.random(size) < self._sight.reply_loss).tolist()
         self._recorder = Recorder(prepared, scenario, seed, policy.name)
-        self._replicas = [self._replica(number) for number in range(self._sight.replicas)]
+        self.replicas = [self._replica(number) for number in range(self._sight.replicas)]
         self._begun: set[int] = set()
-        """Calls whose first token came and whose end did not."""
+        """Streams whose first token came and whose end did not."""
         self._left = size
 
     def _replica(self, number: int) -> PickerReplica:
@@ -107,10 +107,8 @@ class Simulation:
         self._begin()
         heap, told = self._heap, self._left
         deadline = 5 * self.prepared.workload.duration_s + _DRAIN_S
-        while heap and self._left:
+        while self._left and heap[0][0] <= deadline:  # pods are scraped for ever, so there is always an event
             self.now, _, happen, arguments = heappop(heap)
-            if self.now > deadline:
-                break
             happen(*arguments)
             if progress is not None and told - self._left >= _TELL_EVERY:
                 progress(told - self._left)
@@ -120,17 +118,17 @@ class Simulation:
         return self._recorder.run([pod.engine for pod in self.pods], self.now)
 
     def _begin(self) -> None:
-        for index, call in enumerate(self.prepared.calls):
-            if call.after is None:
-                self._at(call.at_s, self._arrive, index)
         interval = self._sight.scrape_interval_s
-        for number in range(len(self._replicas)):
+        for number in range(len(self.replicas)):
             for pod, offset in enumerate(self._rng.random(len(self.pods)).tolist()):
-                self._at(0.0, self._look_once, number, pod)  # a picker is ready when it has read each page once
+                self._at(0.0, self._look, number, pod, 0.0)  # a picker is ready when it has read each page once
                 self._at(offset * interval, self._scrape, number, pod)
         for incident in self.scenario.incidents:
             self._at(incident.at_s, self._befall, incident)
-        self._at(0.0, self._sample, self._recorder.sample_every_s)
+        for index, call in enumerate(self.prepared.calls):
+            if call.after is None:
+                self._at(call.at_s, self._arrive, index)
+        self._at(0.0, self._sample)
 
     def _at(self, when: float, happen: Callable[..., None], *arguments: object) -> None:
         heappush(self._heap, (when, next(self._births), happen, arguments))
@@ -140,7 +138,7 @@ class Simulation:
     def _arrive(self, index: int) -> None:
         """A call reaches its picker, which has one thing to do at a time."""
         self._recorder.due(index, self.now)
-        replica = self._replicas[self._turns[index]]
+        replica = self.replicas[self._turns[index]]
         begin = max(self.now, replica.free_at)
         megabytes = self.prepared.prompt_bytes[index] / 1e6
         replica.free_at = begin + self._sight.decision_s + self._sight.decision_per_mb_s * megabytes
@@ -150,7 +148,7 @@ class Simulation:
             self._decide(index, replica.free_at)
 
     def _decide(self, index: int, sent_at: float) -> None:
-        picked = self._replicas[self._turns[index]].pick(index, self.now)
+        picked = self.replicas[self._turns[index]].pick(index, self.now)
         if picked is None:
             self._over(index, Failure.REFUSED)
             return
@@ -161,12 +159,21 @@ class Simulation:
             self._send(index, picked.pod)
 
     def _send(self, index: int, pod_number: int) -> None:
-        pod, call = self.pods[pod_number], self.prepared.calls[index]
-        if self.prepared.prompt_tokens[index] + call.output_tokens > pod.engine.settings.max_model_len:
-            self._tell(index, PickerReplica.turned_away, _TOO_LONG)
+        pod = self.pods[pod_number]
+        if pod.engine.dead:
+            self._lose(index)
+        elif (status := self._error_of(pod, index)) is not None:
+            self._tell(index, PickerReplica.turned_away, status)
             self._over(index, Failure.STATUS)
-            return
-        request = SimRequest(
+        elif pod.engine.submit(self._request(pod, index), self.now) is Refusal.BUSY:
+            self._tell(index, PickerReplica.turned_away, _NO_ROOM)
+            self._over(index, Failure.BUSY)
+        else:
+            self._drive(pod_number, pod)
+
+    def _request(self, pod: _Pod, index: int) -> SimRequest:
+        call = self.prepared.calls[index]
+        return SimRequest(
             id=RequestId(index),
             prompt_tokens=self.prepared.prompt_tokens[index],
             output_tokens=call.output_tokens,
@@ -174,14 +181,13 @@ class Simulation:
             adapter=call.adapter,
             finish=Finish.STOP,
         )
-        refusal = pod.engine.submit(request, self.now)
-        if refusal is None:
-            self._drive(pod_number, pod)
-        elif refusal is Refusal.BUSY:
-            self._tell(index, PickerReplica.turned_away, _NO_ROOM)
-            self._over(index, Failure.BUSY)
-        else:
-            self._lose(index)
+
+    def _error_of(self, pod: _Pod, index: int) -> int | None:
+        """The status with which a server refuses what it can never compute."""
+        call, settings = self.prepared.calls[index], pod.engine.settings
+        if call.adapter and not settings.max_loras:
+            return _NO_MODEL
+        return _TOO_LONG if self.prepared.prompt_tokens[index] + call.output_tokens > settings.max_model_len else None
 
     def _over(self, index: int, failure: Failure = Failure.NONE) -> None:
         """A call has ended, well or not; what waited for it comes after its pause."""
@@ -191,8 +197,7 @@ class Simulation:
             self._at(self.now + self.prepared.calls[follower].at_s, self._arrive, follower)
 
     def _lose(self, index: int) -> None:
-        replica = self._replicas[self._turns[index]]
-        self._at(self.now + self._sight.reply_delay_s, self._hear_failure, replica, index, index in self._begun)
+        self._tell(index, PickerReplica.cut_off if index in self._begun else PickerReplica.unreachable)
         self._begun.discard(index)
         self._over(index, Failure.LOST)
 
@@ -222,44 +227,35 @@ class Simulation:
 
     def _first_token(self, first: FirstToken) -> None:
         index = int(first.id)
-        self._begun.add(index)
         self._recorder.first_token(index, self.now, first.cached_tokens)
-        if not self._unheard[index]:
-            self._tell(index, PickerReplica.began)
+        if self.prepared.calls[index].stream:
+            self._begun.add(index)
+            if not self._unheard[index]:
+                self._tell(index, PickerReplica.began)
 
     def _finish(self, finished: Finished) -> None:
         index = int(finished.id)
         self._begun.discard(index)
-        if self._unheard[index]:
-            self._tell(index, PickerReplica.began)
-        usage = Usage()
+        call, usage = self.prepared.calls[index], None
         if not self._unheard[index] and not self._sight.lean:
-            call = self.prepared.calls[index]
-            cached = int(self._recorder.cached_tokens[index])
-            usage = Usage(self.prepared.prompt_tokens[index], cached, call.output_tokens)
-        self._tell(index, PickerReplica.finished, usage)
+            cached_tokens = self._recorder.cached_tokens[index]
+            usage = Usage(self.prepared.prompt_tokens[index], cached_tokens, call.output_tokens)
+        has_begun = call.stream and not self._unheard[index]
+        self._tell(index, PickerReplica.finished if has_begun else PickerReplica.answered, usage)
         self._over(index)
 
     def _tell(self, index: int, news: Callable[..., None], *details: object) -> None:
         """The picker hears of a reply a little later."""
-        self._at(
-            self.now + self._sight.reply_delay_s, self._hear, self._replicas[self._turns[index]], index, news, details
-        )
+        self._at(self.now + self._sight.reply_delay_s, self._hear, index, news, details)
 
-    def _hear(self, replica: PickerReplica, index: int, news: Callable[..., None], details: Sequence[object]) -> None:
-        news(replica, index, *details, self.now)
-
-    def _hear_failure(self, replica: PickerReplica, index: int, begun: bool) -> None:  # noqa: FBT001 - by the heap
-        replica.failed(index, self.now, begun=begun)
+    def _hear(self, index: int, news: Callable[..., None], details: Sequence[object]) -> None:
+        news(self.replicas[self._turns[index]], index, *details, self.now)
 
     # What pickers see
 
     def _scrape(self, number: int, pod: int) -> None:
         self._look(number, pod, self._sight.scrape_delay_s)
         self._at(self.now + self._sight.scrape_interval_s, self._scrape, number, pod)
-
-    def _look_once(self, number: int, pod: int) -> None:
-        self._look(number, pod, 0.0)
 
     def _look(self, number: int, pod: int, delay_s: float) -> None:
         page = self._page(pod)
@@ -269,7 +265,7 @@ class Simulation:
             self._read(number, pod, page, self.now)
 
     def _read(self, number: int, pod: int, page: Scrape | None, asked_at: float) -> None:
-        self._replicas[number].scraped(pod, page, asked_at, self.now)
+        self.replicas[number].scraped(pod, page, asked_at, self.now)
 
     def _page(self, number: int) -> Scrape | None:
         """What the metrics page of a pod says; None when the pod is dead."""
@@ -288,9 +284,9 @@ class Simulation:
             start_time=gauges.started_at,
         )
 
-    def _sample(self, every_s: float) -> None:
+    def _sample(self) -> None:
         self._recorder.sample(self.now, [pod.engine.gauges(self.now) for pod in self.pods])
-        self._at(self.now + every_s, self._sample, every_s)
+        self._at(self.now + self._recorder.sample_every_s, self._sample)
 
     # Incidents
 

@@ -1,4 +1,9 @@
+from dataclasses import fields
+
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from epp.endpoints import EndpointSpec, EndpointTable, FreshnessSettings, Scrape
 from epp.endpoints.adapters import AdapterLedger
@@ -117,3 +122,22 @@ def test_where_all_are_stale_none_is_taken_for_worse_than_another() -> None:
     freshness.fade(60.0)
     assert table.columns.waiting_base[:2].tolist() == [5, 5]
     assert table.columns.running_base[:2].tolist() == [3, 3]
+
+
+@given(
+    *(st.none() | st.floats(0, 1e6) for _ in range(2)),
+    st.none() | st.floats(0, 1),
+    st.none() | st.integers(1, 10**9),
+    st.integers(0, 5),
+)
+def test_one_page_shows_what_all_pages_together_would(
+    running: float | None, waiting: float | None, usage: float | None, capacity: int | None, ours: int
+) -> None:
+    """A page of one endpoint is taken in by plain numbers, those of several by arrays."""
+    table, ledger, freshness = make(3)
+    for _ in range(ours):
+        ledger.charge(1, 10.0, 20.0, 0.5)
+    freshness.scraped(1, Scrape(running, waiting, usage, capacity_tokens=capacity), 1.0, 1.0)
+    alone = {one.name: float(getattr(table.columns, one.name)[1]) for one in fields(table.columns)}
+    freshness._show(np.array([1]))
+    assert {one.name: float(getattr(table.columns, one.name)[1]) for one in fields(table.columns)} == alone

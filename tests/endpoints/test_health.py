@@ -190,3 +190,18 @@ def test_an_endpoint_whose_scrapes_fail_can_still_be_reached() -> None:
     pool.health.probed(1, healthy=False, now=pool.now)
     pool.health.probed(1, healthy=False, now=pool.now)
     assert not columns.reachable[1]
+
+
+def test_usual_pages_neither_hide_nor_hold_up_what_other_evidence_says() -> None:
+    pool = Pool()
+    pool.reply(0, FAILED, FAILED, FAILED)
+    for _ in range(50):
+        for row in (0, 1):
+            pool.health.scraped(row, ok=True, now=pool.now)
+        pool.wait(0.25)
+    assert pool.health.describe(0) == "half open"
+    pool.health.scraped(1, ok=True, asleep=True, now=pool.now)
+    assert 1 not in pool.usable()
+    pool.health.scraped(1, ok=True, asleep=False, now=pool.now)
+    assert 1 in pool.usable()
+    assert pool.health.describe(1) == "slow start"
