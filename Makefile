@@ -9,6 +9,8 @@ CACHE  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/endpoint-picker
 
 .PHONY: help env lint types test demo bench bench-http bench-compare proto proto-check generate lock clean
 .PHONY: wheel runtime-env image dockerfile-lint vllm-env
+.PHONY: validate
+.PHONY: study simulate-picture
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -46,6 +48,18 @@ bench-http: env ## Send a workload to a gateway: ARGS='--target URL --workload c
 
 bench-compare: env ## Compare pickers behind a real Envoy, in 2 minutes; ARGS='...' for other pickers and workloads.
 	@$(BIN)/python -m bench.compare $(or $(ARGS),--workload chat:calls=200$(comma)rate_per_s=6)
+
+validate: env ## Validate the simulator, in a quarter of an hour; ARGS=--write writes docs/simulator.md.
+	@$(BIN)/python -m bench.validation $(ARGS)
+
+study: env ## Study the policies, in hours, and write docs/policy.md. SAMPLE=1: 20 minutes, QUICK=1: seconds; ARGS=--resume goes on.
+	@$(BIN)/python -m bench.study $(if $(SAMPLE),--plan sample,$(if $(QUICK),--plan quick)) $(ARGS)
+
+TRACE ?= synthetic_trace.jsonl
+
+simulate-picture: env ## Draw the README's picture from Mooncake's synthetic trace; TRACE=FILE says where that is.
+	@$(BIN)/epp simulate --trace $(TRACE) --pods 8 --all --pool deploy/simulate/h200.yaml --seeds 2 \
+	    --picture bench/results/simulate.svg
 
 test: lint types proto-check dockerfile-lint ## Everything that CI checks.
 	$(BIN)/pytest

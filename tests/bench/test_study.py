@@ -124,7 +124,7 @@ def test_the_page_shows_what_the_results_say() -> None:
     if STUDY.exists():
         assert with_tables(page, tables(read_results(STUDY))) == page
     else:
-        assert set(re.findall(r"<!-- table (study-\S+) -->\n<!-- end -->", page)) == set(NAMES)
+        assert set(re.findall(r"<!-- table (\S+) -->\n<!-- end -->", page)) >= set(NAMES)
 
 
 def test_time_left_follows_from_what_is_done() -> None:

@@ -9,11 +9,12 @@ import pytest
 import yaml
 
 from epp.cli import cli
+from epp.commands.pool_files import parse_pool, read_pool
 from epp.commands.serve import serve
 from epp.config import PickerCommand, check_text
 from epp.discovery import parse_endpoint_file
 from epp.telemetry.catalogue import FAMILIES
-from tests.docs.pages import Block, blocks
+from tests.docs.pages import ROOT, Block, blocks
 
 LABELS = {family.name: {*family.labels, "instance", "job"} for family in FAMILIES}
 
@@ -31,10 +32,14 @@ def ids(block: Block) -> str:
     return f"{block.page}:{block.file_name}"
 
 
+OTHERS = [block for block in of_kind("api") if "tokenizer" in block.text]
+"""For a program of somebody else."""
+
+
 def test_every_block_is_looked_at() -> None:
-    kinds = (("kind", "EndpointPickerConfig"), ("kind", "Deployment"), ("endpoints", ""), ("groups", ""))
+    kinds = (("kind", "EndpointPickerConfig"), ("kind", "Deployment"), ("endpoints", ""), ("groups", ""), ("pods", ""))
     looked_at = [block for kind in kinds for block in of_kind(*kind)]
-    assert sorted(map(ids, looked_at)) == sorted(map(ids, blocks("yaml")))
+    assert sorted(map(ids, (*looked_at, *OTHERS))) == sorted(map(ids, blocks("yaml")))
 
 
 OWN = [block for block in of_kind("kind", "EndpointPickerConfig") if "mypkg" in block.text]
@@ -52,6 +57,18 @@ def test_endpoint_files_can_be_used(block: Block) -> None:
     file = parse_endpoint_file(block.text.encode(), block.file_name)
     assert file.problems == ()
     assert len(file.targets) == len(yaml.safe_load(block.text)["endpoints"])
+
+
+@pytest.mark.parametrize("block", of_kind("pods"), ids=ids)
+def test_pool_files_can_be_used(block: Block) -> None:
+    assert parse_pool(block.text.encode(), block.file_name).pods
+
+
+def test_pool_files_that_are_shipped_can_be_used() -> None:
+    files = sorted((ROOT / "deploy" / "simulate").glob("*.yaml"))
+    assert files
+    for file in files:
+        assert len(read_pool(file).pods) == 8
 
 
 @pytest.mark.parametrize("block", of_kind("kind", "Deployment"), ids=ids)

