@@ -52,8 +52,12 @@ bench-compare: env ## Compare pickers behind a real Envoy, in 2 minutes; ARGS='.
 validate: env ## Validate the simulator, in a quarter of an hour; ARGS=--write writes docs/simulator.md.
 	@$(BIN)/python -m bench.validation $(ARGS)
 
-study: env ## Study the policies, in hours, and write docs/policy.md. SAMPLE=1: 20 minutes, QUICK=1: seconds; ARGS=--resume goes on.
+study: env ## Make all tables and plots of docs/policy.md and docs/simulator.md, in hours. SAMPLE=1: a part, in 20 minutes.
 	@$(BIN)/python -m bench.study $(if $(SAMPLE),--plan sample,$(if $(QUICK),--plan quick)) $(ARGS)
+ifeq ($(SAMPLE)$(QUICK),)
+	@$(BIN)/python -m bench.study.rejected --write
+	@$(BIN)/python -m bench.validation --write
+endif
 
 TRACE ?= synthetic_trace.jsonl
 
