@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from epp.commands.pool_files import default_pool
+from epp.commands.pool_files import default_pool, with_adapter_slots
 from epp.simulator.scenario import Incident, IncidentKind, PickerSight, Scenario
 
 __all__ = ["CONDITIONS", "HOMOGENEOUS", "scenario"]
@@ -24,14 +24,8 @@ def scenario(condition: str, duration_s: float) -> Scenario:
     return replace(CONDITIONS[condition](duration_s), name=condition)
 
 
-_LORA_SLOTS = 8
-"""Of each pod; a fleet of 100 adapters does not fit into the slots of eight pods."""
-
-
 def _homogeneous(duration_s: float) -> Scenario:  # noqa: ARG001 - nothing happens in it
-    pool = default_pool()
-    pods = (replace(pod, engine=replace(pod.engine, max_loras=_LORA_SLOTS)) for pod in pool.pods)
-    return replace(pool, pods=tuple(pods))
+    return with_adapter_slots(default_pool())
 
 
 def _mixed(duration_s: float) -> Scenario:

@@ -20,7 +20,10 @@ Cases = Mapping[Case, Sequence[Summary]]
 _GROUPS: Mapping[str, Callable[[str], bool]] = {"tuned": tuned, "held-out": lambda name: not tuned(name)}
 """Of workloads, by the end of their tables' names."""
 
-_MATRICES = {"ttft-p90": "ttft_p90_s", "e2e": "e2e_mean_s"}
+_MATRICES = {"ttft-p90": "ttft_p90_s", "e2e": "e2e_mean_s", "slo": "slo_share"}
+
+_NO_ADAPTERS = "without-lora"
+"""Only the default weighs adapters, so one workload of them moves all means."""
 
 _BEST_SIMPLE = "best simple"
 
@@ -28,7 +31,7 @@ NAMES = (
     "study-setting",
     "study-criteria",
     "study-missed",
-    *(f"study-means-{group}" for group in ("all", *_GROUPS)),
+    *(f"study-means-{group}" for group in ("all", _NO_ADAPTERS, *_GROUPS)),
     *(f"study-{matrix}-{group}" for matrix in _MATRICES for group in _GROUPS),
 )
 """Of all tables."""
@@ -38,7 +41,8 @@ def tables(results: Results) -> list[Table]:
     """All of them, in the order of `NAMES`."""
     cases = summaries(results.records)
     found = findings(results.records)
-    groups = {"all": cases, **{group: _of(cases, belongs) for group, belongs in _GROUPS.items()}}
+    plain = _of(cases, lambda name: name != "lora")
+    groups = {"all": cases, _NO_ADAPTERS: plain, **{group: _of(cases, belongs) for group, belongs in _GROUPS.items()}}
     return [
         _setting(results, cases),
         _criteria(found),
@@ -124,7 +128,7 @@ def _matrix(matrix: str, group: str, cases: Cases) -> Table:
     measure = _MATRICES[matrix]
     columns = _columns(cases)
     rows = tuple((str(case), *_cells(policies, columns, measure)) for case, policies in cases.items())
-    title = f"{MEASURES[measure].heading} in seconds, {group} workloads"
+    title = f"{MEASURES[measure].heading}, {group} workloads"
     return Table(f"study-{matrix}-{group}", title, ("", *columns), rows)
 
 
@@ -153,9 +157,10 @@ def _cell(summary: Summary | None, best: Summary | None, measure: str) -> str:
     if summary is None:
         return ""
     found = summary.estimate(measure)
-    text = _seconds(found.mean)
+    show = _share if measure == "slo_share" else _seconds
+    text = show(found.mean)
     if summary.policy == DEFAULT and math.isfinite(found.half_width):
-        text += f" ±{_seconds(found.half_width)}"
+        text += f" ±{show(found.half_width)}"
     return f"**{text}**" if summary is best else text
 
 

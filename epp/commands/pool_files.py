@@ -36,9 +36,12 @@ from epp.simulator import EngineSettings, HardwareProfile, Incident, IncidentKin
 from epp.simulator.costs import DEFAULT_COST
 from epp.simulator.hardware import HARDWARE
 
-__all__ = ["DEFAULT_PODS", "default_pool", "read_pool"]
+__all__ = ["DEFAULT_PODS", "default_pool", "read_pool", "with_adapter_slots"]
 
 DEFAULT_PODS = 8
+
+DEFAULT_SLOTS = 8
+"""For adapters, on each pod of the default pool where a workload has some."""
 
 _Positive = Annotated[float, Field(gt=0)]
 _Many = Annotated[int, Field(ge=1, le=2**31)]
@@ -103,6 +106,12 @@ class PoolFile(Model):
 def default_pool() -> Scenario:
     """What is simulated when no file says otherwise: eight pods of the default hardware."""
     return _scenario(PoolFile(), "default pool")
+
+
+def with_adapter_slots(pool: Scenario) -> Scenario:
+    """The pool with slots for LoRA adapters on every pod."""
+    pods = (replace(pod, engine=replace(pod.engine, max_loras=DEFAULT_SLOTS)) for pod in pool.pods)
+    return replace(pool, pods=tuple(pods))
 
 
 def read_pool(path: Path) -> Scenario:

@@ -19,10 +19,11 @@ import epp
 from epp.commands.failing import Status, fail
 from epp.commands.finding_pods import MAX_PODS, Trial, fewest_pods
 from epp.commands.policies import labels_of, policy_names, warnings_of
-from epp.commands.pool_files import default_pool, read_pool
+from epp.commands.pool_files import default_pool, read_pool, with_adapter_slots
 from epp.commands.studies import Source, Study
 from epp.config.errors import ConfigError
 from epp.reports import (
+    GROUPS,
     Document,
     DrawingError,
     Record,
@@ -35,7 +36,7 @@ from epp.reports import (
     write_page,
 )
 from epp.reports.drawing import new_figure
-from epp.reports.tables import LEGEND
+from epp.reports.tables import LEGEND, OVERVIEW
 from epp.simulator.hardware import HARDWARE
 from epp.simulator.oracles import ORACLES
 from epp.simulator.runner import RunFailedError
@@ -73,6 +74,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--first", type=click.IntRange(1), help="Only so many requests.")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=3, help="Runs of each configuration.")
 @click.option("--slo", "slo_text", default="ttft=2s,tpot=50ms", metavar="SPEC", help="What a good answer keeps.")
+@click.option("--full", is_flag=True, help="Print all figures, not the overview alone.")
 @click.option("--find-pods", is_flag=True, help="Find the fewest pods with which 95 % of the requests keep the SLO.")
 @click.option("--json", "json_file", type=_FILE, help="Write all figures there.")
 @click.option("--html", "html_file", type=_FILE, help="Write a page with plots there.")
@@ -91,6 +93,7 @@ def simulate(
     first: int | None,
     seeds: int,
     slo_text: str,
+    full: bool,
     find_pods: bool,
     json_file: Path | None,
     html_file: Path | None,
@@ -117,11 +120,13 @@ def simulate(
         scenario = scenario if pods is None else scenario.with_pods(pods)
         outputs.check()
         sample = _sample(study)
+        if pool_file is None and sample.adapters:
+            scenario = with_adapter_slots(scenario)
         _warn(study, scenario, sample)
         if find_pods:
             _find_pods(study, scenario, slo, len(sample.calls))
         else:
-            _compare(study, scenario, slo, sample, outputs)
+            _compare(study, scenario, slo, sample, outputs, tuple(GROUPS) if full else OVERVIEW)
     except KeyboardInterrupt:
         raise fail("interrupted", Status.SIGNAL + signal.SIGINT) from None
     except (ConfigError, WorkloadError, RunFailedError, DrawingError, OSError) as error:
@@ -208,12 +213,14 @@ def _console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=None if known else PIPE_WIDTH, markup=False, highlight=False, emoji=False)
 
 
-def _compare(study: Study, scenario: Scenario, slo: Slo, sample: Workload, outputs: _Outputs) -> None:
+def _compare(
+    study: Study, scenario: Scenario, slo: Slo, sample: Workload, outputs: _Outputs, groups: Sequence[str]
+) -> None:
     console = _console()
     _say(console, study, scenario, sample)
     runs = study.run(scenario, len(sample.calls), _console(stderr=True))
     records = [record_of(run, slo) for run in runs]
-    for table in tables(records, oracles=tuple(ORACLES)):
+    for table in tables(records, groups, oracles=tuple(ORACLES)):
         console.print(table)
     console.print(f"{LEGEND}; SLO {slo}", style="dim")
     pool = scenario.name or "default"

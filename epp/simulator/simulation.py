@@ -8,7 +8,7 @@ pickers' routers those of `epp serve`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import count
 
@@ -100,7 +100,14 @@ class Simulation:
         rng = np.random.default_rng([self.seed, 1, number])
         profile = self.policy.make_profile(self)
         lean = self._sight.lean
-        return PickerReplica(self.prepared, profile, self.policy.settings, rng, addresses=addresses, lean=lean)
+        return PickerReplica(self.prepared, profile, self._settings(), rng, addresses=addresses, lean=lean)
+
+    def _settings(self) -> RouterSettings:
+        """The policy's. Metrics fade when two pages are missing, as in `epp serve` when nothing else is configured."""
+        pool = self.policy.settings.pool
+        stale_after_s = max(pool.freshness.stale_after_s, 2 * self._sight.scrape_interval_s)
+        freshness = replace(pool.freshness, stale_after_s=stale_after_s)
+        return replace(self.policy.settings, pool=replace(pool, freshness=freshness))
 
     def run(self, progress: Callable[[int], None] | None = None) -> Run:
         """Runs to the end. To be called once."""

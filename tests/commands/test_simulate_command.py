@@ -103,10 +103,30 @@ def test_what_is_absent_is_said_once(tmp_path: Path) -> None:
     assert re.search(r"^go\b", done.stdout, re.MULTILINE)
 
 
-def test_adapters_that_no_pod_takes_are_said() -> None:
-    done = invoke("simulate", "--workload=lora", "--first=20", "--pods=2", "--seeds=1", "--jobs=1")
+LORA = ("simulate", "--workload=lora", "--first=20", "--seeds=1", "--jobs=1")
+
+
+def test_adapters_that_no_pod_takes_are_said(tmp_path: Path) -> None:
+    pool = tmp_path / "pool.yaml"
+    pool.write_text("pods: [{count: 2}]")
+    done = invoke(*LORA, f"--pool={pool}")
     assert done.exit_code == 0
     assert "maxLoras" in done.stderr
+
+
+def test_pods_that_nobody_described_take_adapters_where_there_are_some(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    done = invoke(*LORA, "--pods=2", f"--json={figures}")
+    assert done.exit_code == 0
+    assert "maxLoras" not in done.stderr
+    assert json.loads(figures.read_text())["records"][0]["figures"]["answered"] == 20
+
+
+def test_all_figures_are_printed_on_demand() -> None:
+    overview, full = invoke(*QUICK), invoke(*QUICK, "--full")
+    assert full.exit_code == 0
+    assert "goodput" not in overview.stdout
+    assert "goodput" in full.stdout
 
 
 @pytest.mark.parametrize("name", ["[red]x.yaml", "[x.yaml", ":smile:.yaml"])

@@ -133,6 +133,12 @@ def test_until_the_next_scrape_the_picker_believes_in_the_lost_cache() -> None:
     assert run.calls.predicted_cached_tokens[1] > 600
 
 
+@pytest.mark.parametrize(("interval_s", "stale_after_s"), [(0.5, 2.0), (1.0, 2.0), (5.0, 10.0)])
+def test_metrics_fade_when_two_pages_are_missing(interval_s: float, stale_after_s: float) -> None:
+    world = simulation(spread(2), pool(sight=PickerSight(scrape_interval_s=interval_s)), load_policy("default"))
+    assert world.replicas[0].router.settings.pool.freshness.stale_after_s == stale_after_s
+
+
 def test_a_pod_that_slows_down_takes_longer_from_then_on() -> None:
     calls = work_of(call(0.0, 640, 11), call(20.0, 640, 11))
     run = play(calls, pool(1, incident(10.0, 0, SPEED, 0.5)), to_pod(0))

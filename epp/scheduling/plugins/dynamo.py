@@ -18,8 +18,9 @@ class DynamoCost:
 
     credit = overlapScoreCredit / (1 + decay * (prefill in front beyond the least loaded) / prompt). Source: Dynamo
     `lib/kv-router`, `selector/default.rs`, with the defaults of its `router-configuration.md`; there in blocks, here
-    in tokens, which orders alike. Differs from Dynamo: one tier of cache; the context that counts as decode work
-    holds the expected answers too, and a prefix that several running requests share counts once for each.
+    in tokens. Differs from Dynamo: one tier of cache; the context that counts as decode work holds the expected answers
+    too, and a prefix that several running requests share counts once for each. So where prefixes are long and shared it
+    leaves their holders sooner than Dynamo would.
     """
 
     overlap_score_credit: float = 1.0
