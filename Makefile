@@ -62,7 +62,7 @@ endif
 TRACE ?= synthetic_trace.jsonl
 
 simulate-picture: env ## Draw the README's picture from Mooncake's synthetic trace; TRACE=FILE says where that is.
-	@$(BIN)/epp simulate --trace $(TRACE) --pods 8 --all --pool deploy/simulate/h200.yaml --seeds 2 \
+	@$(BIN)/epp simulate --trace $(TRACE) --pods 8 --all --pool deploy/simulate/h200.yaml --seeds 1 \
 	    --picture bench/results/simulate.svg
 
 test: lint types proto-check dockerfile-lint ## Everything that CI checks.

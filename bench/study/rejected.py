@@ -39,7 +39,7 @@ __all__ = ["IDEAS", "policy", "table"]
 PAGE = Path(__file__).parents[2] / "docs" / "policy.md"
 DEFAULT = "the default"
 _CONDITIONS = ("homogeneous", "mixed speeds 3:1")
-_SEEDS = 2
+_SEEDS = 1
 
 Values = NDArray[np.float64]
 
