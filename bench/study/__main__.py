@@ -103,7 +103,7 @@ def _keep(plan: Plan, results: Results) -> None:
     """The full study's results go into the pages, others' to where version control does not look."""
     if plan is FULL:
         write_results(STUDY, results)
-        write_pages(results, PAGE, RESULTS)
+        write_pages(read_results(STUDY), PAGE, RESULTS)  # with as many digits as are kept
         return
     write_results(LOCAL / f"study-{plan.name}.json", results)
     page = LOCAL / f"study-{plan.name}.md"
