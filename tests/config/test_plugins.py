@@ -109,7 +109,7 @@ def test_a_plugin_is_made_with_its_parameters_and_defaults() -> None:
 
 
 def test_equal_entries_make_equal_specs_wherever_they_stand() -> None:
-    one = spec_of("plugins: [{type: least-work-cost, parameters: {impact: 0.1}}]")
+    one = spec_of("plugins: [{type: least-work-cost, parameters: {impact: 0.25}}]")
     assert one == spec_of("plugins:\n- type: least-work-cost\n") == built_in("least-work-cost")
     assert one != spec_of("plugins: [{type: least-work-cost, parameters: {impact: 0.2}}]")
 
