@@ -9,6 +9,7 @@ from math import exp, isfinite, log
 from bench.study.conditions import HOMOGENEOUS
 from epp.reports.statistics import Verdict
 from epp.reports.summaries import Case, Record, Summary, summaries
+from epp.simulator import oracles as simulated
 
 __all__ = [
     "DEFAULT",
@@ -27,7 +28,7 @@ DEFAULT = "default"
 SIMPLE = ("round-robin", "least-requests", "random")
 GO_PROFILES = ("llm-d-legacy", "llm-d-default", "llm-d-sticky")
 MARGINAL = "oracle-marginal"
-ORACLES = ("oracle-selfish", MARGINAL)
+ORACLES = tuple(simulated.ORACLES)
 
 LONGEST_PREFIX = "longest-prefix"
 

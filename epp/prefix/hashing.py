@@ -17,7 +17,9 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-__all__ = ["BLOCK_BYTES", "HASH_BYTES", "MAX_BLOCKS", "PrefixChain", "chain_of", "mixed", "seed_of"]
+from epp.mixing import mixed
+
+__all__ = ["BLOCK_BYTES", "HASH_BYTES", "MAX_BLOCKS", "PrefixChain", "chain_of", "seed_of"]
 
 BLOCK_BYTES = 256
 """About 64 tokens of English. Finer blocks cost time and memory; servers cache blocks of 16 to 128 tokens."""
@@ -31,20 +33,6 @@ HASH_BYTES = 8
 
 PrefixChain = NewType("PrefixChain", bytes)
 """Eight bytes per block; block i's hash names the prefix that ends with it."""
-
-
-def mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Each number's bits spread over all 64. Source: the finisher of splitmix64 (Steele et al., 2014)."""
-    numbers = numbers ^ (numbers >> _SHIFT_1)
-    numbers *= _FACTOR_1
-    numbers ^= numbers >> _SHIFT_2
-    numbers *= _FACTOR_2
-    numbers ^= numbers >> _SHIFT_3
-    return numbers
-
-
-_SHIFT_1, _SHIFT_2, _SHIFT_3 = (np.array(bits, np.uint64) for bits in (30, 27, 31))
-_FACTOR_1, _FACTOR_2 = (np.array(factor, np.uint64) for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
 _MULTIPLIERS = mixed(np.arange(1, MAX_BLOCKS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1)

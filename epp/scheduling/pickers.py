@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from epp.mixing import mixed
 from epp.prefix import PrefixChain
-from epp.prefix.hashing import HASH_BYTES, mixed
+from epp.prefix.hashing import HASH_BYTES
 from epp.scheduling.view import View
 
 __all__ = ["MaxScorePicker", "RandomPicker", "RendezvousPicker", "WeightedRandomPicker"]

@@ -13,6 +13,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from epp.mixing import mixed
 from epp.workloads.types import Call, Segment, Workload
 
 __all__ = ["call_names", "prefix_names", "reusable_tokens", "seed_of_names"]
@@ -20,7 +21,7 @@ __all__ = ["call_names", "prefix_names", "reusable_tokens", "seed_of_names"]
 Names = NDArray[np.uint64]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FACTOR_1, _FACTOR_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_ODD = np.uint64(0xBF58476D1CE4E5B9)
 
 
 def prefix_names(ids: Sequence[int], lengths: Sequence[int], unit: int, seed: int = 0) -> Names:
@@ -34,12 +35,12 @@ def prefix_names(ids: Sequence[int], lengths: Sequence[int], unit: int, seed: in
     count = int(ends[-1]) // unit if len(ends) else 0
     positions = np.arange(1, count + 1, dtype=np.int64) * unit
     piece = np.searchsorted(ends, positions)  # the piece in which the last token of the prefix stands
-    names = _mixed(np.asarray(ids, np.uint64) + _GOLDEN)
-    places = _mixed(np.arange(len(sizes), dtype=np.uint64) * _GOLDEN)
-    whole = _mixed(names ^ _mixed(sizes.astype(np.uint64))) * (places | np.uint64(1))
+    names = mixed(np.asarray(ids, np.uint64) + _GOLDEN)
+    places = mixed(np.arange(len(sizes), dtype=np.uint64) * _GOLDEN)
+    whole = mixed(names ^ mixed(sizes.astype(np.uint64))) * (places | np.uint64(1))
     before = np.concatenate((np.zeros(1, np.uint64), np.cumsum(whole[:-1], dtype=np.uint64)))
     offsets = (positions - (ends - sizes)[piece]).astype(np.uint64)
-    return _mixed(before[piece] + names[piece] * _FACTOR_1 + offsets * _GOLDEN + np.uint64(seed))
+    return mixed(before[piece] + names[piece] * _ODD + offsets * _GOLDEN + np.uint64(seed))
 
 
 def reusable_tokens(workload: Workload, block_tokens: int = 16) -> NDArray[np.int64]:
@@ -72,11 +73,3 @@ def seed_of_names(model: str, adapter: str) -> int:
 
 def _leading(names: Sequence[int], seen: set[int]) -> int:
     return next((place for place, name in enumerate(names) if name not in seen), len(names))
-
-
-def _mixed(numbers: NDArray[np.uint64]) -> Names:
-    """Each number's bits spread over all 64: the finisher of splitmix64 (Steele et al., 2014)."""
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * _FACTOR_1
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * _FACTOR_2
-    mixed: Names = numbers ^ (numbers >> np.uint64(31))
-    return mixed

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from epp.prefix.hashing import HASH_BYTES, mixed
+from epp.mixing import mixed
+from epp.prefix.hashing import HASH_BYTES
 from epp.requests import InferenceRequest
 from epp.scheduling.plugins.validation import at_least, more_than
 from epp.scheduling.types import Values
