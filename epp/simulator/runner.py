@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerContext
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any, Generic, TypeVar
@@ -111,7 +113,8 @@ def _collect(
 ) -> Iterator[tuple[Job, Any]]:
     told = 0
     to_come = iter(jobs)
-    waiting: dict[Future[Any], Job] = {pool.submit(_run, job): job for job in islice(to_come, ahead)}
+    with _interrupts_later():  # the first job starts the processes
+        waiting: dict[Future[Any], Job] = {pool.submit(_run, job): job for job in islice(to_come, ahead)}
     while waiting:
         done, _ = wait(waiting, _POLL_S, FIRST_COMPLETED)
         if progress is not None:
@@ -123,6 +126,29 @@ def _collect(
             with _naming(job):
                 result = future.result()
             yield job, result
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block: a process that is interrupted while it starts would say so at length, and
+    one that was not counted yet would be left.
+
+    The handler keeps this process going, whichever thread gets the signal; the mask is what new processes inherit.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    interrupts: list[int] = []
+    resource_tracker.ensure_running()  # lifts the mask for itself when it starts
+    handler = signal.signal(signal.SIGINT, lambda *_: interrupts.append(1))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if interrupts:
+        raise KeyboardInterrupt
 
 
 @contextmanager

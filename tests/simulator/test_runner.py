@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -10,7 +11,7 @@ import pytest
 
 from epp.commands.policies import load_policy
 from epp.reports import Record, Slo, record_of
-from epp.simulator.runner import Job, RunFailedError, Runner
+from epp.simulator.runner import Job, RunFailedError, Runner, _interrupts_later
 from epp.simulator.simulation import Policy
 from tests.simulator.plays import killed, pool, spread_by_name
 
@@ -82,3 +83,18 @@ def test_who_wants_no_more_results_leaves_no_processes() -> None:
     results = runner().run([*jobs(), *jobs("long")], 2)
     next(results)
     results.close()
+
+
+def test_ctrl_c_while_processes_start_counts_when_they_have_started() -> None:
+    started: list[bool] = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_start(started)
+    assert started
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def interrupted_start(started: list[bool]) -> None:
+    with _interrupts_later():
+        signal.raise_signal(signal.SIGINT)
+        started.append(True)
