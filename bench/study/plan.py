@@ -132,11 +132,11 @@ _NOT_HOMOGENEOUS = tuple(name for name in CONDITIONS if name != HOMOGENEOUS)
 FULL = Plan(
     "full",
     (
-        Part(tuple(ALL), (HOMOGENEOUS,), policy_names(), seeds=3),
-        Part(tuple(ALL), _NOT_HOMOGENEOUS, tuple(name for name in policy_names() if name not in ORACLES), seeds=3),
+        Part(tuple(ALL), (HOMOGENEOUS,), policy_names(), seeds=5),
+        Part(tuple(ALL), _NOT_HOMOGENEOUS, tuple(name for name in policy_names() if name not in ORACLES), seeds=5),
     ),
 )
-"""Everything, but oracles where pools are homogeneous only; an hour on 2 cores."""
+"""Everything, but oracles where pools are homogeneous only; two hours on 2 cores."""
 
 SAMPLE = Plan(
     "sample",

@@ -1,7 +1,8 @@
 """The study's workloads: which generator, with which parameters, and for what.
 
 Sized for 8 pods of the default engine at 60 to 75 % of what they could do if every reusable token were found in a cache
-(`load.offered_load`), so that placement decides who waits. Policies are tuned on `TUNING` with `TUNING_SEEDS` only;
+(`load.offered_load`), so that placement decides who waits; the crowded ones, where caches
+do not hold all that is asked for again, at 40 to 60 %. Policies are tuned on `TUNING` with `TUNING_SEEDS` only;
 `HELD_OUT` has other families of workloads, with seeds of its own, and tells how well they do on what they never saw.
 """
 
@@ -94,6 +95,29 @@ TUNING: Mapping[str, Entry] = MappingProxyType(
         "tenant-bursts": Entry(
             Bursts(calls=1500, rate_per_s=11.0, tenants=20, system_tokens=5000, burst_s=2.0, one_tenant=True),
             "a burst with one system prompt: are enough copies made, and not too many?",
+        ),
+        "crowded-documents": Entry(
+            Rag(
+                calls=2500,
+                rate_per_s=10.5,
+                documents=400,
+                document_tokens=8000,
+                documents_per_call=1,
+                popularity=0.7,
+            ),
+            "more documents than all caches hold: does each copy displace another?",
+        ),
+        "crowded-chat": Entry(
+            Chat(
+                calls=2000,
+                rate_per_s=3.0,
+                tenants=30,
+                think_s=25,
+                first_tokens=14000,
+                prompt_tokens=200,
+                output_tokens=200,
+            ),
+            "more conversations than all caches hold: are they found again after a pause?",
         ),
     }
 )

@@ -13,6 +13,11 @@ needs; so the list is linked through the holdings themselves.
 
 Bounds. An endpoint holds at most `capacity` blocks, what its server's cache can hold: an index that remembers more
 predicts hits that are long gone. All endpoints together stay within `limit_bytes`, by the sizes below.
+
+Late reuse tells whether caches are too small for what is asked: a block that is used again although half of its life
+in a cache is over would have been missed had the cache been half as large. Ages are counted in insertions. The life of
+a cache's blocks is the age of its oldest one (the characteristic time of Che, Tung and Wang, 2002); while the cache is
+not full, the age that its oldest one will have when it is.
 """
 
 from __future__ import annotations
@@ -35,6 +40,12 @@ HOLDING_BYTES = 200
 
 _EVICTED_SHARE = 0.02
 """Once over the byte limit, this share is freed at one go, so that the search for the oldest is paid rarely."""
+
+_LATE_LIFE = 0.5
+"""Share of a block's life in a cache after which a use is late."""
+
+_REUSE_MEMORY = 0.5
+"""After this share of all caches' blocks, what was counted of reuse counts half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +153,18 @@ class PrefixIndex:
         self._nodes: dict[bytes, _Node] = {}
         self._holders: dict[int, _Holder] = {}
         self._clock = 0
+        self._capacity = 0
+        self._late_blocks = 0.0
+        self._new_blocks = 0.0
+
+    @property
+    def late_reuse(self) -> float:
+        """Blocks that were used again late in their life, over these and new ones, lately: 0 to 1.
+
+        About how much of what an insertion pushes out will be asked for. 0 where capacities are unknown.
+        """
+        seen = self._late_blocks + self._new_blocks
+        return self._late_blocks / seen if seen else 0.0
 
     @property
     def entries(self) -> int:
@@ -156,6 +179,7 @@ class PrefixIndex:
     def set_capacity(self, row: int, blocks: int | None) -> None:
         """Blocks that the endpoint's cache can hold; None: not known, so bounded by the byte limit alone."""
         holder = self._holder(row)
+        self._capacity += (blocks or 0) - (holder.capacity or 0)
         holder.capacity = blocks
         self._fit_capacity(row, holder)
 
@@ -180,7 +204,11 @@ class PrefixIndex:
         """Notes that the endpoint was given the chain."""
         self._clock += 1
         holder = self._holder(row)
-        kept = sum(self._touch(node, row, holder, count) for node, count in reversed(self._path(chain)))
+        path = self._path(chain)
+        late = self._late_blocks_of(path, row, holder) if holder.capacity else 0
+        kept = sum(self._touch(node, row, holder, count) for node, count in reversed(path))
+        if holder.capacity:
+            self._count_reuse(late, len(chain) // HASH_BYTES - kept)
         insertion = Insertion(chain, row, kept, self._clock)
         self._fit_capacity(row, holder)
         self._fit_bytes()
@@ -214,6 +242,8 @@ class PrefixIndex:
     def forget(self, row: int) -> None:
         """The endpoint is gone or restarted: its cache is empty."""
         holder = self._holders.pop(row, None)
+        if holder is not None:
+            self._capacity -= holder.capacity or 0
         while holder and (oldest := holder.oldest):
             self._trim(row, holder, oldest, oldest.count)
 
@@ -288,6 +318,23 @@ class PrefixIndex:
             holding.count = count
             node.changed()
         return had
+
+    def _late_blocks_of(self, path: list[tuple[_Node, int]], row: int, holder: _Holder) -> int:
+        """Blocks of the path that the endpoint holds, and that were last used in the first part of its blocks' life."""
+        oldest = holder.oldest
+        if oldest is None or not holder.capacity:
+            return 0
+        life = (self._clock - oldest.used) * holder.capacity / holder.blocks
+        before = self._clock - _LATE_LIFE * life
+        held = ((node.holders.get(row), count) for node, count in path)
+        return sum(min(count, holding.count) for holding, count in held if holding and holding.used < before)
+
+    def _count_reuse(self, late: int, new: int) -> None:
+        self._late_blocks += late
+        self._new_blocks += new
+        if self._late_blocks + self._new_blocks > _REUSE_MEMORY * self._capacity:
+            self._late_blocks /= 2
+            self._new_blocks /= 2
 
     def _fit_capacity(self, row: int, holder: _Holder) -> None:
         while holder.capacity is not None and holder.blocks > holder.capacity and (oldest := holder.oldest):

@@ -5,11 +5,14 @@
     adapter = 0 if resident; a load if a slot is free; a load and the wait for a slot otherwise
     decode  = REQUEST * outstanding + CONTEXT * context
     impact  = IMPACT * (wait + prefill + adapter) * outstanding + EVICTION * tokens that do not fit into the cache
-    cost    = wait + prefill + adapter + decode + impact
+    displacement = DISPLACEMENT * late reuse * (prompt - matched) * (1 + IMPACT * mean outstanding)
+    cost    = wait + prefill + adapter + decode + impact + displacement
 
 Why these terms: sizes, not counts, because a queue's depth says nothing of one long prefill. All work that a request
 meets and brings is held against everybody who is there: the product keeps long prefills away from busy decodes, and
-gives way early where many requests want one cached prefix. What others were tried: docs/policy.md.
+gives way early where many requests want one cached prefix. Where caches are too small for all that is asked again,
+each new copy pushes out another prefix, which will have to be computed in its turn: without the last term more load
+means more copies, these more misses, and these more load. What others were tried: docs/policy.md.
 """
 
 from __future__ import annotations
@@ -48,6 +51,8 @@ class LeastWorkCost:
     """What waiting for a slot counts as, where all are in use."""
     eviction: float = 0.5
     """Cost of each token of context beyond the KV cache's capacity: it evicts or preempts others."""
+    displacement: float = 10.0
+    """Cost of each token that is computed, where all that it pushes out of a cache would have been used again."""
     speed_exponent: float = 1.0
     """How much speed counts: 0 not at all, 1 in plain seconds."""
 
@@ -80,6 +85,10 @@ class LeastWorkCost:
         view.note("impact", impact)
         total += decode
         total += impact
+        if view.late_reuse and self.displacement and view.any_matched:
+            displacement = uncached * (self.displacement * view.late_reuse * (1 + self.impact * outstanding.mean()))
+            view.note("displacement", displacement)
+            total += displacement
         return total
 
     def _slowness(self, view: View) -> Values | None:

@@ -98,6 +98,7 @@ class Scheduler:
             features,
             trace.blocks_by_row,
             any_matched=matched is not None,
+            late_reuse=self._index.late_reuse,
             now=now,
             rng=self._rng,
             trace=trace,

@@ -21,7 +21,19 @@ Values = NDArray[np.float64]
 class View:
     """Candidates of one decision, with what is known of them and of the request's size."""
 
-    __slots__ = ("_cache", "_index", "any_matched", "blocks_by_row", "features", "now", "pool", "rng", "rows", "trace")
+    __slots__ = (
+        "_cache",
+        "_index",
+        "any_matched",
+        "blocks_by_row",
+        "features",
+        "late_reuse",
+        "now",
+        "pool",
+        "rng",
+        "rows",
+        "trace",
+    )
 
     def __init__(
         self,
@@ -31,6 +43,7 @@ class View:
         blocks_by_row: NDArray[np.int64],
         *,
         any_matched: bool,
+        late_reuse: float = 0.0,
         now: float,
         rng: np.random.Generator,
         trace: Trace,
@@ -47,6 +60,8 @@ class View:
         """Leading prefix blocks that the index knows, by table row."""
         self.any_matched = any_matched
         """Some endpoint of the pool holds the first block."""
+        self.late_reuse = late_reuse
+        """How much of what a new prefix pushes out of a cache will be asked for, 0 to 1: `PrefixIndex.late_reuse`."""
         all_rows = len(rows) > 0 and len(rows) == pool.table.size
         self._index: slice | NDArray[np.int64] = slice(0, len(rows)) if all_rows else rows
         self._cache: dict[str, Values] = {}
@@ -62,6 +77,7 @@ class View:
             self.features,
             self.blocks_by_row,
             any_matched=self.any_matched,
+            late_reuse=self.late_reuse,
             now=self.now,
             rng=self.rng,
             trace=self.trace,

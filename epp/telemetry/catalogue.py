@@ -181,6 +181,11 @@ PREFIX_EVICTED = _counter(
     "entries",
     "Entries evicted for an endpoint's capacity or for the limit in bytes.",
 )
+PREFIX_LATE_REUSE = _gauge(
+    "epp_prefix_index_late_reuse_ratio",
+    "share 0..1",
+    "Blocks used again in the second half of their life in a cache, over these and new ones: how much caches lack.",
+)
 PREDICTED_TOKENS = _counter(
     "epp_predicted_hit_tokens_total",
     "tokens",

@@ -143,6 +143,7 @@ class PoolCollector:
             (catalogue.PREFIX_BYTES, index["bytes"]),
             (catalogue.PREFIX_LIMIT, index["limit_bytes"]),
             (catalogue.PREFIX_EVICTED, index["evicted_blocks"]),
+            (catalogue.PREFIX_LATE_REUSE, self._router.index.late_reuse),
             (catalogue.LEDGER_OPEN, pool.ledger.open),
             (catalogue.LEDGER_EXPIRED, pool.ledger.expired),
             (catalogue.EJECTIONS, pool.health.ejections),

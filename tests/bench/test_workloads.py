@@ -24,7 +24,7 @@ def test_there_are_enough_of_both_kinds_with_nothing_in_common() -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_each_fits_the_pool(name: str) -> None:
     made = workload(name, 1)
-    assert 300 <= len(made.calls) <= 1500
+    assert 300 <= len(made.calls) <= 2500
     assert made.name == name
     longest = max(call.prompt_tokens + call.output_tokens for call in made.calls)
     assert longest <= EngineSettings().max_model_len
@@ -38,7 +38,8 @@ def test_load_is_moderately_high(name: str) -> None:
     for seed in seeds[:2]:
         made = workload(name, seed)
         loads.append(offered_load(made, reusable_tokens(made).tolist()))
-    assert 0.55 <= sum(loads) / len(loads) <= 0.85
+    low, high = (0.4, 0.6) if name.startswith("crowded") else (0.55, 0.85)
+    assert low <= sum(loads) / len(loads) <= high
 
 
 def test_seeds_and_names_make_different_workloads() -> None:

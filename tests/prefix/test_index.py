@@ -180,3 +180,47 @@ def test_the_sizes_that_bound_it_are_not_below_the_real_ones(blocks: int) -> Non
     finally:
         tracemalloc.stop()
     assert used <= index.used_bytes * 1.1
+
+
+def cycled(documents: int, capacity: int | None, rounds: int = 20) -> float:
+    """Late reuse after documents of two blocks were asked for in turn, on one endpoint."""
+    index = PrefixIndex()
+    index.set_capacity(0, capacity)
+    for _ in range(rounds):
+        for name in range(documents):
+            index.insert(chain(name, 0), 0)
+    return index.late_reuse
+
+
+@pytest.mark.parametrize(
+    ("documents", "capacity", "expected"),
+    {
+        "used again at once: a fraction of the cache would do": (4, 40, 0.0),
+        "used again late: half the cache would not do": (16, 40, 1.0),
+        "never found again: a cache of twice the size would do, this one does not": (30, 40, 0.0),
+        "nothing is known of the cache": (16, None, 0.0),
+    }.values(),
+)
+def test_late_reuse_tells_whether_less_cache_would_do(documents: int, capacity: int | None, expected: float) -> None:
+    assert cycled(documents, capacity) == pytest.approx(expected, abs=0.05)
+
+
+def test_late_reuse_is_the_share_of_what_is_used_again() -> None:
+    """Half of the blocks come back after three quarters of a cache's life, the others never."""
+    index = PrefixIndex()
+    index.set_capacity(0, 40)
+    for turn in range(200):
+        index.insert(chain(turn), 0)
+        index.insert(chain(turn - 15 if turn % 30 >= 15 else -turn - 1), 0)
+    assert 0.2 < index.late_reuse < 0.4
+
+
+def test_late_reuse_is_forgotten_when_the_load_changes() -> None:
+    index = PrefixIndex()
+    index.set_capacity(0, 40)
+    for turn in range(400):
+        index.insert(chain(turn % 16, 0), 0)
+    assert index.late_reuse > 0.9
+    for turn in range(200):
+        index.insert(chain(1000 + turn), 0)
+    assert index.late_reuse < 0.1

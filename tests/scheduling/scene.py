@@ -43,6 +43,7 @@ def view_of(
     prompt_tokens: float = 0.0,
     tokens_per_block: float = 64.0,
     output_tokens: float = 0.0,
+    late_reuse: float = 0.0,
     seed: int = 1,
 ) -> View:
     """A view of all endpoints of a pool."""
@@ -54,6 +55,7 @@ def view_of(
         Features(PrefixChain(chain), prompt_tokens, tokens_per_block, output_tokens),
         blocks,
         any_matched=bool(blocks.any()),
+        late_reuse=late_reuse,
         now=0.0,
         rng=np.random.default_rng(seed),
         trace=Trace(pool.table.addresses, pool.table.live_rows, prompt_tokens, output_tokens),

@@ -31,6 +31,21 @@ def test_a_long_prefill_is_kept_away_from_busy_decodes() -> None:
     assert cost.cost(request(), view) == pytest.approx([1000, 744 + 0.1 * 744 * 10])
 
 
+def test_a_copy_displaces_what_would_be_used_again_the_dearer_the_busier_all_are() -> None:
+    cost = LeastWorkCost(impact=0.1, request_tokens=0.0, context_share=0.0, eviction=0.0, displacement=5.0)
+    plain = LeastWorkCost(impact=0.1, request_tokens=0.0, context_share=0.0, eviction=0.0, displacement=0.0)
+    view = view_of(pool_of(2, requests=[0, 4]), matched_blocks=[0, 10], prompt_tokens=1000, late_reuse=0.2)
+    added = cost.cost(request(), view) - plain.cost(request(), view)
+    assert added == pytest.approx([5 * 0.2 * 1000 * 1.2, 5 * 0.2 * 360 * 1.2])
+
+
+@pytest.mark.parametrize(("matched", "late_reuse"), [([0, 10], 0.0), ([0, 0], 0.5)])
+def test_without_late_reuse_or_any_copy_nothing_is_displaced(matched: list[int], late_reuse: float) -> None:
+    view = view_of(pool_of(2), matched_blocks=matched, prompt_tokens=1000, late_reuse=late_reuse)
+    LeastWorkCost().cost(request(), view)
+    assert all("displacement" not in one.terms for one in view.trace.explain().candidates)
+
+
 def test_foreign_requests_count_like_our_own() -> None:
     cost = LeastWorkCost(impact=0.0, request_tokens=20.0, context_share=0.0, eviction=0.0)
     pool = pool_of(2, requests=[3, 1], foreign_requests=[0, 2])
@@ -103,9 +118,9 @@ def test_a_cold_adapter_under_load_spreads_to_a_second_endpoint() -> None:
 
 def test_terms_add_up_in_the_explanation() -> None:
     pool = pool_of(2, requests=[1, 2], prefill_tokens=[100, 0], context_tokens=[500, 900])
-    view = view_of(pool, prompt_tokens=1000, matched_blocks=[3, 0])
+    view = view_of(pool, prompt_tokens=1000, matched_blocks=[3, 0], late_reuse=0.1)
     cost = LeastWorkCost().cost(request("a"), view)
     explained = view.trace.explain()
     for one, total in zip(sorted(explained.candidates, key=lambda c: c.address), cost, strict=True):
-        assert set(one.terms) == {"wait", "prefill", "decode", "impact", "adapter"}
+        assert set(one.terms) == {"wait", "prefill", "decode", "impact", "adapter", "displacement"}
         assert sum(one.terms.values()) == pytest.approx(total)
