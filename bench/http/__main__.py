@@ -77,6 +77,8 @@ def _tell(console: Console, options: argparse.Namespace, played: Played, slo: Sl
     if played.interrupted:
         console.print(Text(f"interrupted: {len(played.records)} calls were due, and are reported", "yellow"))
     show_runs(terminal(), [played.run], slo)
+    if played.records and not played.run.calls.ok.any():
+        console.print(Text(f"nothing was answered: is {options.target} what should be asked?", "red"))
     effort = played.effort
     late = f"calls were sent {effort.late_mean_s * 1e3:.1f} ms late in the mean, p99 {effort.late_p99_s * 1e3:.1f} ms"
     console.print(Text(f"client: {effort.cpu_s:.1f} s CPU ({effort.busy_share:.0%} of a core); {late}", "dim"))

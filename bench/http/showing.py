@@ -30,11 +30,12 @@ def terminal() -> Console:
 
 
 def show_runs(console: Console, runs: Sequence[Run], slo: Slo) -> None:
-    """Prints tables, and failures where there are any."""
+    """Prints tables, and failures where there are any. Where nothing was answered there is nothing for a table."""
     records = [record_of(run, slo) for run in runs]
-    for table in tables(records, GROUPS):
-        console.print(table)
-        console.print()
+    if any(run.calls.ok.any() for run in runs):
+        for table in tables(records, GROUPS):
+            console.print(table)
+            console.print()
     for record in records:
         if record.figures.failures:
             counts = ", ".join(f"{count} {kind}" for kind, count in record.figures.failures.items())

@@ -39,7 +39,7 @@ __all__ = ["IDEAS", "policy", "table"]
 PAGE = Path(__file__).parents[2] / "docs" / "policy.md"
 DEFAULT = "the default"
 _CONDITIONS = ("homogeneous", "mixed speeds 3:1")
-_SEEDS = 1
+_SEEDS = 2
 
 Values = NDArray[np.float64]
 
@@ -49,6 +49,7 @@ class PrefillImpactCost(LeastWorkCost):
     """The default before: a tenth of the own prefill for each request that is there, and no more than that."""
 
     impact: float = 0.1
+    displacement: float = 0.0
     adapter_load_s: float = 0.25
     adapter_wait_s: float = 2.0
     speed_exponent: float = 0.5
@@ -64,6 +65,18 @@ class PrefillImpactCost(LeastWorkCost):
         others = outstanding - outstanding.min() if self.above_least else outstanding
         total += uncached * self.impact * others + self._eviction(view, uncached)
         return total + self._adapter(request.adapter, view) if request.adapter else total
+
+
+@dataclass(slots=True)
+class SteadyDisplacementCost(LeastWorkCost):
+    """As if caches were as crowded everywhere and at all times."""
+
+    late_reuse: float = 0.2
+
+    def cost(self, request: InferenceRequest, view: View) -> Values:
+        """Float (n,), in tokens."""
+        view.late_reuse = self.late_reuse
+        return LeastWorkCost.cost(self, request, view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,9 @@ IDEAS: Mapping[str, Idea] = {
         "in plain seconds all run after the fast", partial(LeastWorkCost, speed_exponent=0.5)
     ),
     "speed does not count": Idea("queues tell of it", partial(LeastWorkCost, speed_exponent=0.0)),
+    "copies displace nothing": Idea("least work now", partial(LeastWorkCost, displacement=0.0)),
+    "copies displace as much everywhere": Idea("caches are full sooner or later", SteadyDisplacementCost),
+    "displacement 40": Idea("four times as much", partial(LeastWorkCost, displacement=40.0)),
     "an adapter's load as it is": Idea(
         "0.5 s is what it takes", partial(LeastWorkCost, adapter_load_s=0.5, adapter_wait_s=2.0)
     ),

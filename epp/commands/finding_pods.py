@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 __all__ = ["MAX_PODS", "Trial", "fewest_pods"]
 
@@ -27,6 +27,8 @@ class Trial:
     """US dollars for 1,000 answered requests; NaN without prices."""
     busy: float = 1.0
     """Share of the time in which a pod computed, the mean over pods, 0 to 1."""
+    kept_each: Mapping[str, float] = field(default_factory=dict)
+    """Share of all requests that kept each limit of the objective by itself."""
 
 
 def fewest_pods(attempt: Callable[[int], Trial], start: int, enough: float) -> tuple[Trial | None, list[Trial]]:

@@ -234,8 +234,13 @@ def _say(console: Console, study: Study, scenario: Scenario, sample: Workload) -
     output = sum(call.output_tokens for call in sample.calls) / len(sample.calls)
     console.print(
         f"{len(sample.calls)} requests in {sample.duration_s:.0f} s, on average {prompt:.0f} prompt and {output:.0f} "
-        f"output tokens; {len(scenario.pods)} pods, {len(study.policies)} configurations, {study.seeds} seeds"
+        f"output tokens; {_count(len(scenario.pods), 'pod')}, {_count(len(study.policies), 'configuration')}, "
+        f"{_count(study.seeds, 'seed')}"
     )
+
+
+def _count(number: int, of: str) -> str:
+    return f"{number} {of}" if number == 1 else f"{number} {of}s"
 
 
 def _find_pods(study: Study, scenario: Scenario, slo: Slo, calls: int) -> None:
@@ -249,6 +254,10 @@ def _find_pods(study: Study, scenario: Scenario, slo: Slo, calls: int) -> None:
         table.add_row(labels[policy], *_row(found, trials))
         tried = ", ".join(f"{trial.pods}: {trial.kept:.1%}" for trial in trials)
         console.print(f"{labels[policy]}: share of requests that keep {slo} by number of pods: {tried}", style="dim")
+        if found is None:
+            best = max(trials, key=lambda trial: trial.kept)
+            shares = ", ".join(f"{share:.1%} of requests keep {limit}" for limit, share in best.kept_each.items())
+            console.print(f"{labels[policy]}: with {_count(best.pods, 'pod')} {shares}")
     console.print(table)
 
 
@@ -273,6 +282,9 @@ def _trial(study: Study, scenario: Scenario, slo: Slo, calls: int, pods: int) ->
         price_per_hour=sum(pod.price_per_hour for pod in pool.pods),
         cost_per_1000=_mean([one.cost_per_1000 for one in figures]),
         busy=_mean([one.gpu_utilisation for one in figures]),
+        kept_each={
+            str(limit): _mean([record_of(run, limit).figures.slo_share for run in runs]) for limit in slo.limits()
+        },
     )
 
 

@@ -41,6 +41,11 @@ class Slo:
             limits[f"{found[1]}_s"] = float(found[2]) * _UNITS[found[3]]
         return cls(**limits)
 
+    def limits(self) -> list[Slo]:
+        """Its limits, each an objective of its own."""
+        each = (Slo(ttft_s=self.ttft_s), Slo(tpot_s=self.tpot_s))
+        return [one for one in each if one != Slo()]
+
     def __str__(self) -> str:
         limits = {"ttft": self.ttft_s, "tpot": self.tpot_s}
         return ",".join(f"{name}={_duration(limit)}" for name, limit in limits.items() if limit < math.inf) or "none"

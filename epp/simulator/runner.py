@@ -1,12 +1,13 @@
 """Runs many simulations on all cores, and hands out what is kept of each as it comes.
 
 An edge: it starts processes. Each makes a workload once and keeps it for its next runs. Jobs, and the functions that a
-process is given, must be picklable. However a study ends, none of its processes is left.
+process is given, must be picklable. However a study ends, none of its processes is left, even if it is killed.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections import OrderedDict
@@ -200,7 +201,16 @@ def _begin(runner: Runner[Any], over: Synchronized[int]) -> None:
         with over.get_lock():
             over.value += calls
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _workers[:] = [_Worker(runner, add)]
+
+
+def _end_with_parent() -> None:
+    """Whoever began this process may be killed, and can then tell nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run(job: Job) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shlex
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,17 @@ def test_what_is_wrong_is_told(
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     assert says in " ".join(capsys.readouterr().err.split())
+
+
+def test_where_nothing_answers_there_are_no_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        target = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        assert http.main(["--workload", "independent:calls=3,rate_per_s=100", "--target", target]) == 1
+    out, err = capsys.readouterr()
+    assert "failed: 3 connect" in out
+    assert "TTFT" not in out
+    assert f"nothing was answered: is {target}" in " ".join(err.split())
 
 
 def test_a_workload_is_written_for_another_client(tmp_path: Path) -> None:

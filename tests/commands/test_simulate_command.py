@@ -172,10 +172,12 @@ def test_the_fewest_pods_are_found() -> None:
     assert re.search(r"^default +1 +\d+\.\d% +\$\d+\.\d\d +\$\d+\.\d+ *$", done.stdout, re.MULTILINE)
 
 
-def test_an_objective_that_no_number_of_pods_keeps_is_said_soon() -> None:
-    done = invoke(*QUICK, "--find-pods", "--slo=ttft=1us")
+def test_an_objective_that_no_number_of_pods_keeps_is_said_soon_and_by_which_limit() -> None:
+    done = invoke(*QUICK, "--find-pods", "--slo=ttft=1us,tpot=50ms")
     assert done.exit_code == 0
     assert re.search(r"^default +no number +0\.0% at best *$", done.stdout, re.MULTILINE)
+    told = " ".join(done.stdout.split())
+    assert re.search(r"with \d+ pods? 0\.0% of requests keep ttft=0\.001ms, 100\.0% of requests keep tpot=50ms", told)
 
 
 def test_all_names_are_listed() -> None:
@@ -193,6 +195,14 @@ def test_ctrl_c_gives_the_cursor_back_and_leaves_no_processes() -> None:
         assert "Traceback" not in command.out
         assert "interrupted" in plain(command.out)
         assert command.out.rindex("\x1b[?25h") > command.out.rindex("\x1b[?25l")
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_a_command_that_is_killed(end: signal.Signals) -> None:
+    with epp(*LONG, FORCE_COLOR="1", TTY_COMPATIBLE="1") as command:
+        command.until(lambda: re.search(r"[1-9]\d*/80000", plain(command.err)))
+        command.signal(end)
+        assert command.wait() == -end, "its output is let go of, by all processes"
 
 
 def test_ctrl_c_while_a_trace_is_read_is_no_traceback(tmp_path: Path) -> None:

@@ -44,3 +44,11 @@ def test_refuses_what_is_no_objective(text: str) -> None:
 
 def test_without_limits_it_says_so() -> None:
     assert str(Slo()) == "none"
+
+
+@pytest.mark.parametrize(
+    ("text", "each"),
+    [("ttft=2s,tpot=50ms", ["ttft=2s", "tpot=50ms"]), ("tpot=50ms", ["tpot=50ms"])],
+)
+def test_each_limit_is_an_objective_of_its_own(text: str, each: list[str]) -> None:
+    assert [str(limit) for limit in Slo.parse(text).limits()] == each
