@@ -21,7 +21,7 @@ def everything() -> list[Job]:
 def test_the_full_plan_is_everything_but_oracles_of_special_pools(everything: list[Job]) -> None:
     runs = {run_of(job) for job in everything}
     pickers, oracles = len(policy_names()) - len(ORACLES), len(ORACLES)
-    assert len(runs) == len(everything) == len(ALL) * (len(CONDITIONS) * pickers + oracles) * 5
+    assert len(runs) == len(everything) == len(ALL) * (len(CONDITIONS) * pickers + oracles) * 4
     for run in runs:
         assert run.seed in (TUNING_SEEDS if tuned(run.case.workload) else HELD_OUT_SEEDS)
 
