@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("epp.commands.up:up", "Run an Envoy and the picker in front of model servers."),
     "demo": ("epp.commands.demo:demo", "Watch it work: Envoy, the picker and simulated pods."),
     "check": ("epp.commands.check:check", "Check a configuration file."),
+    "migrate": ("epp.commands.migrate:migrate", "Turn older inference resources into today's."),
     "explain": ("epp.commands.explain:explain", "Say why an endpoint was, or would be, picked."),
     "simulate": ("epp.commands.simulate:simulate", "Compare configurations on a trace, with simulated pods."),
     "sim-server": ("epp.commands.sim_server:sim_server", "Run simulated vLLM servers."),
