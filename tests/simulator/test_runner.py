@@ -86,11 +86,15 @@ def test_who_wants_no_more_results_leaves_no_processes() -> None:
 
 
 def test_ctrl_c_while_processes_start_counts_when_they_have_started() -> None:
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # others may have left theirs
     started: list[bool] = []
-    with pytest.raises(KeyboardInterrupt):
-        interrupted_start(started)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted_start(started)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert started
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
