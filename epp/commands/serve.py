@@ -24,8 +24,9 @@ log = logging.getLogger("epp")
 def serve(**parameters: object) -> None:
     """Serve as an ext-proc filter's endpoint picker.
 
-    Takes the Go picker's flags and configuration file. Endpoints come from --endpoint, --endpoints-file, --dns, --srv
-    or the file. Listens on 9002 (ext-proc, TLS unless --secure-serving=false), 9003 (gRPC health) and 9090 (metrics).
+    Takes the Go picker's flags and configuration file. Endpoints come from --endpoint, --endpoints-file, --dns, --srv,
+    --pool-name or --endpoint-selector on Kubernetes, or the file. Listens on 9002 (ext-proc, TLS unless
+    --secure-serving=false), 9003 (gRPC health) and 9090 (metrics).
 
     SIGTERM and Ctrl-C let requests under way finish, a second one does not; SIGHUP, like a changed file, has the
     configuration read again.

@@ -35,7 +35,7 @@ def check_text(data: bytes, source: str) -> CheckReport:
     findings = Findings()
     written = read_written(ConfigFile(data, source), {}, {}, findings)
     if written and not written.names_endpoints:
-        message = "names no endpoints: flags must, see --endpoint, --endpoints-file, --dns and --srv"
+        message = "names no endpoints: flags must, see --endpoint, --endpoints-file, --dns, --srv and --pool-name"
         findings.notes.append(Problem(Place(source, 1, 1), "", message))
     return CheckReport(
         *(_by_place(each) for each in (findings.errors, findings.warnings, findings.absent, findings.notes))

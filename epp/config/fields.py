@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from epp.discovery.kubernetes import parse_selector
 from epp.discovery.targets import ServiceTarget, parse_target
 from epp.endpoints.types import split_address
 from epp.telemetry.engines import Series
@@ -16,6 +17,7 @@ __all__ = [
     "Bind",
     "Count",
     "HostAndPort",
+    "LabelPairs",
     "Metric",
     "Model",
     "Name",
@@ -56,6 +58,12 @@ def _service(text: str) -> str:
     return text
 
 
+def _label_pairs(text: str) -> str:
+    if text:
+        parse_selector(text)
+    return text
+
+
 def _url_path(text: str) -> str:
     if text and not (text.startswith("/") and text.isascii() and text.isprintable()):
         raise ValueError(f"must begin with / and hold printable ASCII only, found {text[:80]!r}")
@@ -74,6 +82,7 @@ Bind = Annotated[str, AfterValidator(_ip_address)]
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 Service = Annotated[str, AfterValidator(_service)]
 Nameserver = Annotated[str, AfterValidator(_nameserver)]
+LabelPairs = Annotated[str, AfterValidator(_label_pairs)]
 UrlPath = Annotated[str, AfterValidator(_url_path)]
 Metric = Annotated[str, AfterValidator(_series)]
 Name = Annotated[str, Field(min_length=1)]

@@ -44,6 +44,8 @@ class Flag:
     """Keys of the `epp:` section that it stands for."""
     negated: bool = False
     """A switch that says the opposite of its key."""
+    commas: bool = False
+    """Numbers with commas between them, for a key that holds a list."""
     instead: str = ""
     """What is so here, when the flag has no effect."""
     replaced_by: str = ""
@@ -68,7 +70,6 @@ def _metric(name: str, key: str) -> Flag:
 
 
 _TEXT, _NUMBER, _DURATION, _SWITCH, _LIST = FlagKind
-_KUBERNETES = "it is about Kubernetes, which this version does not watch"
 _LOGS = "-v and --zap-encoder choose what is logged and how"
 
 FLAGS: Mapping[str, Flag] = {
@@ -83,11 +84,32 @@ FLAGS: Mapping[str, Flag] = {
         _acts("endpoints-file", _TEXT, "endpoints.file.path", "File with endpoints; taken again when it changes."),
         _acts("dns", _LIST, "endpoints.dns", "NAME:PORT; every address of the name is an endpoint."),
         _acts("srv", _LIST, "endpoints.srv", "Name of a DNS service, such as _vllm._tcp.example."),
-        _acts("pool-name", _TEXT, "pool.name", "Name of the pool in metrics and logs."),
+        _acts(
+            "pool-name",
+            _TEXT,
+            "pool.name",
+            "Name of the pool. Where nothing else says where endpoints are: the InferencePool whose pods they are.",
+        ),
         _acts("pool-namespace", _TEXT, "pool.namespace", "Namespace of the pool; else NAMESPACE, else default."),
-        _idle("pool-group", _TEXT, _KUBERNETES),
-        _idle("endpoint-selector", _TEXT, _KUBERNETES),
-        _idle("endpoint-target-ports", _TEXT, _KUBERNETES),
+        _acts(
+            "pool-group",
+            _TEXT,
+            "endpoints.kubernetes.group",
+            "API group of the InferencePool; inference.networking.k8s.io.",
+        ),
+        _acts(
+            "endpoint-selector",
+            _TEXT,
+            "endpoints.kubernetes.selector",
+            "Labels KEY=VALUE,...; the pods that have them, without an InferencePool.",
+        ),
+        _acts(
+            "endpoint-target-ports",
+            _TEXT,
+            "endpoints.kubernetes.targetPorts",
+            "Ports of these pods, with commas; each is an endpoint.",
+            commas=True,
+        ),
         _acts(
             "disable-endpoint-subset-filter",
             _SWITCH,
@@ -191,11 +213,24 @@ def _flag_values(values: FlagValues, findings: Findings) -> Iterator[tuple[Path,
             if flag.rather:
                 continue
             plain = least
-        if flag.kind is _NUMBER:
-            number = resolve_scalar(str(value))
-            plain = number if isinstance(number, int) else str(value)
+        plain = _plain(flag, plain)
         for path in flag.paths:
             yield path, leaf((not plain) if flag.negated else plain, place)
+
+
+def _plain(flag: Flag, value: Json) -> Json:
+    """The value as a file would have it."""
+    if flag.kind is _NUMBER:
+        return _number(str(value))
+    if flag.commas:
+        return [_number(part.strip()) for part in str(value).split(",")] if value else []
+    return value
+
+
+def _number(text: str) -> Json:
+    """The number, or the text for the section to refuse."""
+    number = resolve_scalar(text)
+    return number if isinstance(number, int) else text
 
 
 def _is_short(flag: Flag, text: str) -> bool:

@@ -23,13 +23,17 @@ from epp.config.translate import check_references, plugin_layer
 from epp.config.units import format_duration
 from epp.config.validation import find, validate
 from epp.config.yaml_document import MAX_BYTES, Node, read_document
+from epp.discovery.kubernetes.labels import check_name
 
 __all__ = ["ConfigFile", "Loaded", "Written", "load", "read_config", "read_settings", "settings_from"]
 
 SLOW_ENOUGH_S = 1.0
 HOUR_S = 3600.0
 
-_SOURCES = "--endpoint HOST:PORT, --endpoints-file FILE, --dns NAME:PORT, --srv NAME, or keys under epp.endpoints"
+_SOURCES = (
+    "--endpoint HOST:PORT, --endpoints-file FILE, --dns NAME:PORT, --srv NAME, --pool-name NAME, or "
+    "keys under epp.endpoints"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,7 @@ class Written:
     @property
     def names_endpoints(self) -> bool:
         """Whether anything says where endpoints come from."""
-        endpoints = self.section.endpoints
-        return bool(endpoints.static or endpoints.dns or endpoints.srv or endpoints.file.path)
+        return _names_endpoints(self.section)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def read_settings(flags: FlagValues, env: Mapping[str, str], file: ConfigFile | 
     given = _given_file(flags, file, findings)
     written = read_written(given, flags, env, findings)
     if written:
-        _check_endpoints(written, flags, given, findings)
+        _check_endpoints(written, given, findings)
         _check_intervals(written, findings)
     findings.raise_errors()
     assert written is not None, "a section that cannot be read is an error"
@@ -129,7 +132,41 @@ def read_written(
     if parts.epp:
         merged = replace(merged, place=parts.place_of("epp"))
     section = validate(EppSection, merged, "epp", findings)
-    return Written(_with_defaults(section, merged), merged, profile, parts) if section else None
+    if section is None:
+        return None
+    section = _with_pool(_with_defaults(section, merged), flags)
+    _check_names(section, merged, findings)
+    return Written(section, merged, profile, parts)
+
+
+def _names_endpoints(section: EppSection) -> bool:
+    endpoints = section.endpoints
+    watched = endpoints.kubernetes.pool or endpoints.kubernetes.selector
+    return bool(endpoints.static or endpoints.dns or endpoints.srv or endpoints.file.path or watched)
+
+
+def _with_pool(section: EppSection, flags: FlagValues) -> EppSection:
+    """As in the Go picker, `--pool-name` alone means the InferencePool of that name."""
+    if not flags.get("pool-name") or _names_endpoints(section):
+        return section
+    kubernetes = section.endpoints.kubernetes.model_copy(update={"pool": True})
+    return section.model_copy(update={"endpoints": section.endpoints.model_copy(update={"kubernetes": kubernetes})})
+
+
+def _check_names(section: EppSection, merged: Node, findings: Findings) -> None:
+    """What is watched on Kubernetes is named as Kubernetes names things. Elsewhere a pool may have any name."""
+    kubernetes, pool = section.endpoints.kubernetes, section.pool
+    names: dict[tuple[str, ...], str] = {}
+    if kubernetes.pool or kubernetes.selector:
+        names["pool", "namespace"] = pool.namespace
+    if kubernetes.pool:
+        names["pool", "name"], names["endpoints", "kubernetes", "group"] = pool.name, kubernetes.group
+    for path, name in names.items():
+        try:
+            check_name("a Kubernetes object", name)
+        except ValueError as error:
+            place, _, _ = find(merged, path)
+            findings.errors.append(Problem(place, f"epp.{'.'.join(path)}", str(error)))
 
 
 def _with_defaults(section: EppSection, merged: Node) -> EppSection:
@@ -181,15 +218,8 @@ def _environment(env: Mapping[str, str]) -> Node:
     return layer([(path, leaf(env[name], Place(name))) for name, path in keys.items() if env.get(name)])
 
 
-def _check_endpoints(written: Written, flags: FlagValues, file: ConfigFile | None, findings: Findings) -> None:
-    if written.names_endpoints:
-        return
-    asked = next((name for name in ("endpoint-selector", "pool-name") if flags.get(name)), None)
-    if asked:
-        what = f"asks for the pods of {'a selector' if asked == 'endpoint-selector' else 'an InferencePool'}"
-        message = f"{what}, and this version does not watch Kubernetes (a later one will). Name endpoints by {_SOURCES}"
-        findings.errors.append(Problem(place_of_flag(asked), "", message))
-    else:
+def _check_endpoints(written: Written, file: ConfigFile | None, findings: Findings) -> None:
+    if not written.names_endpoints:
         place = Place(file.source, 1, 1) if file else Place("endpoints")
         findings.errors.append(Problem(place, "", f"no endpoints are named: give {_SOURCES}"))
 

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from epp.config.fields import Count, HostAndPort, Model, Name, Nameserver, Part, Section, Service
+from epp.config.fields import Count, HostAndPort, LabelPairs, Model, Name, Nameserver, Part, Section, Service
 from epp.config.units import Between, Duration, Share, Size
 from epp.discovery.directory import Family
+from epp.discovery.kubernetes import POOL_GROUP, parse_ports
 
 DAY_S = 86400.0
 MIB, GIB = 1 << 20, 1 << 30
@@ -17,6 +18,7 @@ __all__ = [
     "EndpointsSection",
     "FileSection",
     "HealthSection",
+    "KubernetesSection",
     "LedgerSection",
     "LookupSection",
     "ModelsSection",
@@ -36,7 +38,7 @@ class PoolSection(Section):
     name: Annotated[str, Field(min_length=1)] = "epp"
     """Label `inference_pool` of metrics and name in logs. The Go picker's `--pool-name`."""
     namespace: str = "default"
-    """Namespace of the pool, for logs; taken from NAMESPACE when not given."""
+    """Namespace of the pool, and of its pods on Kubernetes; taken from NAMESPACE when not given."""
     replica: str = ""
     """Name of this process in decision ids and logs; taken from POD_NAME when not given."""
     use_subset: bool = True
@@ -73,6 +75,30 @@ class LookupSection(Model):
         return self
 
 
+class KubernetesSection(Model):
+    """Pods of the namespace `pool.namespace`: those of an InferencePool, or those with some labels."""
+
+    pool: bool = False
+    """Watch the InferencePool that `pool.name` names, and its pods. `--pool-name` asks for it where nothing else says
+    where endpoints are."""
+    group: Annotated[str, Field(min_length=1)] = POOL_GROUP
+    """API group of the InferencePool. The Go picker's `--pool-group`."""
+    selector: LabelPairs = ""
+    """`key=value,key=value`: the pods that have these labels, where there is no InferencePool."""
+    target_ports: Annotated[tuple[int, ...], Field(max_length=8)] = ()
+    """Ports of each pod that `selector` selects. Each is an endpoint, such as a data-parallel rank."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> KubernetesSection:
+        if self.pool and self.selector:
+            raise ValueError("pool and selector are both given: an InferencePool brings its own selector")
+        if bool(self.selector) != bool(self.target_ports):
+            raise ValueError("selector and targetPorts go together: give both")
+        if self.target_ports:
+            parse_ports(self.target_ports)
+        return self
+
+
 class EndpointsSection(Section):
     """Where endpoints come from; several sources are combined."""
 
@@ -82,6 +108,7 @@ endpoints:
   static: ["10.0.0.1:8000", "[fd00::1]:8000"]
   dns: ["vllm.prod.svc.cluster.local:8000"]
   file: {path: /etc/epp/endpoints.yaml}
+  kubernetes: {selector: "app=vllm", targetPorts: [8000]}
   lookups: {maxInterval: 10s}
 """
 
@@ -92,6 +119,7 @@ endpoints:
     srv: Annotated[tuple[Service, ...], Field(max_length=100)] = ()
     """`_service._proto.name`: SRV records give hosts and ports."""
     file: FileSection = FileSection()
+    kubernetes: KubernetesSection = KubernetesSection()
     lookups: LookupSection = LookupSection()
 
 

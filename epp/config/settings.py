@@ -9,7 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from epp.config.pool_sections import EndpointsSection, HealthSection, ModelsSection
+from epp.config.pool_sections import (
+    EndpointsSection,
+    HealthSection,
+    KubernetesSection,
+    ModelsSection,
+    PoolSection,
+)
 from epp.config.process_sections import (
     DecisionLogSection,
     ExchangeSection,
@@ -21,6 +27,7 @@ from epp.config.profiles import ProfileSpec
 from epp.config.scraping_settings import scrape_settings
 from epp.config.sections import EppSection
 from epp.discovery import DnsSettings, Target, parse_target
+from epp.discovery.kubernetes import PodSelection, Pool, PoolReference, Watched, parse_selector
 from epp.endpoints import FreshnessSettings, HealthSettings, PoolSettings, split_address
 from epp.endpoints.rates import TokenEstimates
 from epp.extproc import ExchangeSettings
@@ -104,6 +111,7 @@ class DiscoverySettings:
     targets: tuple[Target, ...]
     file: FileSettings | None
     dns: DnsSettings
+    kubernetes: Watched | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +152,7 @@ def settings_of(section: EppSection, profile: ProfileSpec) -> Settings:
         bodies_in_flight_bytes=section.exchange.bodies_in_flight_bytes,
         router=_router(section),
         scrape=scrape_settings(section.scraping),
-        discovery=_discovery(section.endpoints),
+        discovery=_discovery(section.endpoints, section.pool),
         profile=profile,
         max_lag_s=section.overload.max_lag,
         max_busy=section.overload.max_busy,
@@ -244,7 +252,7 @@ def _targets(section: ModelsSection) -> TargetSettings:
     )
 
 
-def _discovery(section: EndpointsSection) -> DiscoverySettings:
+def _discovery(section: EndpointsSection, pool: PoolSection) -> DiscoverySettings:
     lookups = section.lookups
     servers = (split_address(text) for text in lookups.nameservers)
     return DiscoverySettings(
@@ -257,7 +265,16 @@ def _discovery(section: EndpointsSection) -> DiscoverySettings:
             family=lookups.family,
             nameservers=tuple((host, port or DNS_PORT) for host, port in servers),
         ),
+        kubernetes=_kubernetes(section.kubernetes, pool),
     )
+
+
+def _kubernetes(section: KubernetesSection, pool: PoolSection) -> Watched | None:
+    if section.pool:
+        return PoolReference(pool.name, pool.namespace, section.group)
+    if section.selector:
+        return PodSelection(pool.namespace, Pool(parse_selector(section.selector), section.target_ports))
+    return None
 
 
 def _path(text: str) -> Path | None:

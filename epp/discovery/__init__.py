@@ -4,6 +4,7 @@ A `Source` publishes complete sets of `EndpointSpec`s until it is cancelled. Wha
 can be listed), `endpoint_file` (bytes to targets), `file_versions` (which version of a file counts), `directory` (when
 to look names up, and what they stand for), `hosts_file`, `source` (merging, and publishing changes only). The edges
 around it are thin: `dns_lookup`, `resolving`, and the sources `target_source`, `file_source`, `combined_source`.
+Kubernetes is a package of its own, `kubernetes`, which those import who need it.
 """
 
 from epp.discovery.combined_source import CombinedSource

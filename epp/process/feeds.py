@@ -15,11 +15,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from epp.config import DiscoverySettings
-from epp.discovery import EndpointFileError
 from epp.endpoints import EndpointSpec
 from epp.process.background import Background
 from epp.process.errors import StartError
-from epp.process.sources import source_of
+from epp.process.sources import OPERATORS_ERRORS, source_of
 from epp.router import Router
 from epp.telemetry.scrape_settings import ScrapeSettings
 from epp.telemetry.scraper import EndpointStatistics, Scraper
@@ -99,9 +98,10 @@ class Feeds:
         except Exception as error:
             if self._settled.is_set():
                 raise
-            if not isinstance(error, EndpointFileError):
+            mendable = isinstance(error, OPERATORS_ERRORS)
+            if not mendable:
                 log.exception("discovery failed")
-            self._failure = StartError(str(error) if isinstance(error, EndpointFileError) else f"discovery: {error!r}")
+            self._failure = StartError(str(error) if mendable else f"discovery: {error!r}")
             self._settled.set()
 
     def _publish(self, specs: Sequence[EndpointSpec]) -> None:

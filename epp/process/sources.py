@@ -7,9 +7,13 @@ import asyncio
 
 from epp.config import DiscoverySettings
 from epp.discovery import CombinedSource, EndpointFileError, FileSource, Source, TargetSource
+from epp.discovery.kubernetes import AccessError, KubernetesSource
 from epp.process.errors import StartError
 
-__all__ = ["source_of", "try_out"]
+__all__ = ["OPERATORS_ERRORS", "source_of", "try_out"]
+
+OPERATORS_ERRORS = (EndpointFileError, AccessError)
+"""What sources raise for the operator to mend."""
 
 TRIAL_S = 2.0
 """How long news of a source is waited for. A file is read within milliseconds; names in it may take longer to look up,
@@ -23,6 +27,8 @@ def source_of(settings: DiscoverySettings) -> Source:
         sources.append(TargetSource(settings.targets, settings.dns))
     if settings.file:
         sources.append(FileSource(settings.file.path, settings.dns, watch=settings.file.watch))
+    if settings.kubernetes:
+        sources.append(KubernetesSource(settings.kubernetes))
     return sources[0] if len(sources) == 1 else CombinedSource(sources)
 
 
@@ -35,7 +41,7 @@ async def try_out(settings: DiscoverySettings) -> None:
         await asyncio.wait((running, knowing), timeout=TRIAL_S, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             running.result()
-    except EndpointFileError as error:
+    except OPERATORS_ERRORS as error:
         raise StartError(str(error)) from error
     finally:
         running.cancel()

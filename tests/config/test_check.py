@@ -10,7 +10,7 @@ CASES = {
     "good": (HEADER + "epp: {endpoints: {static: ['a:80']}}", 0, ""),
     "endpoints come by flags": (
         HEADER, 0,
-        "note: f:1:1: names no endpoints: flags must, see --endpoint, --endpoints-file, --dns and --srv",
+        "note: f:1:1: names no endpoints: flags must, see --endpoint, --endpoints-file, --dns, --srv and --pool-name",
     ),
     "errors": (
         HEADER + "epp: {endpoints: {static: ['a']}}\nplugins: [{type: latency-scorer}]", 1,

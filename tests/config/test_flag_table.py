@@ -90,6 +90,10 @@ LAYERS: dict[str, tuple[FlagValues, Json]] = {
         {"serving": {"tls": {"enabled": False}}, "tracing": {"enabled": True}},
     ),
     "a switch with the opposite meaning": ({"disable-endpoint-subset-filter": "true"}, {"pool": {"useSubset": False}}),
+    "numbers with commas": (
+        {"endpoint-target-ports": "80, 81,x"},
+        {"endpoints": {"kubernetes": {"targetPorts": [80, 81, "x"]}}},
+    ),
     "repeated": ({"endpoint": ("a:1", "b:2")}, {"endpoints": {"static": ["a:1", "b:2"]}}),
     "one flag for two keys": ({"bind": "::1"}, {"serving": {"bind": "::1"}, "metrics": {"bind": "::1"}}),
     "old metric names": (

@@ -8,6 +8,7 @@ import pytest
 from epp.config import ConfigError, ConfigFile, Settings, load, read_config, read_settings, settings_from
 from epp.config.yaml_document import MAX_BYTES
 from epp.discovery import HostTarget
+from epp.discovery.kubernetes import LabelSelector, PodSelection, Pool, PoolReference
 
 ENDPOINT: dict[str, str | tuple[str, ...]] = {"endpoint": ("10.0.0.1:8000",)}
 HEADER = "apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\n"
@@ -91,8 +92,19 @@ def test_endpoints_may_come_from_the_file(section: str) -> None:
     ("flags", "start"),
     [
         ({}, "endpoints: no endpoints are named: give --endpoint HOST:PORT, --endpoints-file FILE, --dns NAME:PORT"),
-        ({"pool-name": "p"}, "--pool-name: asks for the pods of an InferencePool, and this version does not watch"),
-        ({"endpoint-selector": "a=b", "pool-name": "p"}, "--endpoint-selector: asks for the pods of a selector"),
+        ({"endpoint-selector": "a=b"}, "--endpoint-selector: epp.endpoints.kubernetes: selector and targetPorts go"),
+        (
+            {"endpoint-target-ports": "80"},
+            "--endpoint-target-ports: epp.endpoints.kubernetes: selector and targetPorts",
+        ),
+        (
+            {"endpoint-selector": "a", "endpoint-target-ports": "80"},
+            "--endpoint-selector: epp.endpoints.kubernetes.sel",
+        ),
+        ({"endpoint-selector": "a=b", "endpoint-target-ports": "x"}, "--endpoint-target-ports: epp.endpoints.kubernet"),
+        ({"pool-name": "P"}, "--pool-name: epp.pool.name: 'P' is no name of a Kubernetes object"),
+        ({"pool-name": "p", "pool-namespace": "n/s"}, "--pool-namespace: epp.pool.namespace: 'n/s' is no name"),
+        ({"pool-name": "p", "pool-group": "x,y"}, "--pool-group: epp.endpoints.kubernetes.group: 'x,y' is no name"),
     ],
 )
 def test_without_endpoints_a_start_says_what_to_do(flags: dict[str, str], start: str) -> None:
@@ -103,6 +115,44 @@ def test_without_endpoints_a_start_says_what_to_do(flags: dict[str, str], start:
 def test_a_pool_name_is_a_label_where_endpoints_are_named() -> None:
     assert settings(None, {**ENDPOINT, "pool-name": "p"}).pool.name == "p"
     assert warnings(None, {**ENDPOINT, "pool-name": "p"}) == []
+
+
+POOL = PoolReference("p", "ns")
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "expected"),
+    [
+        ("", {"pool-name": "p", "pool-namespace": "ns"}, POOL),
+        ("", {"pool-name": "p", "pool-namespace": "ns", "pool-group": "g.x"}, PoolReference("p", "ns", "g.x")),
+        ("epp: {pool: {name: p, namespace: ns}, endpoints: {kubernetes: {pool: true}}}", {}, POOL),
+        (
+            "epp: {pool: {namespace: ns}, endpoints: {kubernetes: {pool: true}, static: ['10.0.0.1:80']}}",
+            {"pool-name": "p"},
+            POOL,
+        ),
+        (
+            "",
+            {"endpoint-selector": "a=b", "endpoint-target-ports": "80, 81", "pool-name": "any name"},
+            PodSelection("default", Pool(LabelSelector.of({"a": "b"}), (80, 81))),
+        ),
+        (
+            "epp: {endpoints: {kubernetes: {selector: 'a=b', targetPorts: [80]}}}",
+            {},
+            PodSelection("default", Pool(LabelSelector.of({"a": "b"}), (80,))),
+        ),
+        ("", {**ENDPOINT, "pool-name": "p"}, None),
+        ("epp: {endpoints: {file: {path: /e}}}", {"pool-name": "p"}, None),
+    ],
+)  # fmt: skip
+def test_what_is_watched_on_kubernetes(text: str, flags: dict[str, str], expected: object) -> None:
+    assert settings(text, flags).discovery.kubernetes == expected
+
+
+def test_a_pool_and_a_selector_exclude_each_other() -> None:
+    section = "epp: {pool: {name: p}, endpoints: {kubernetes: {pool: true, selector: 'a=b', targetPorts: [80]}}}"
+    (error,) = errors(HEADER + section, {})
+    assert "pool and selector are both given" in error
 
 
 def test_all_errors_come_at_once_by_line() -> None:

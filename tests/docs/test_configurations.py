@@ -13,6 +13,9 @@ from epp.commands.pool_files import parse_pool, read_pool
 from epp.commands.serve import serve
 from epp.config import PickerCommand, check_text
 from epp.discovery import parse_endpoint_file
+from epp.discovery.kubernetes.labels import LabelSelector
+from epp.discovery.kubernetes.members import PoolReference
+from epp.discovery.kubernetes.resources import pods_of, pool_of
 from epp.telemetry.catalogue import FAMILIES
 from tests.docs.pages import ROOT, Block, blocks
 
@@ -37,8 +40,9 @@ OTHERS = [block for block in of_kind("api") if "tokenizer" in block.text]
 
 
 def test_every_block_is_looked_at() -> None:
-    kinds = (("kind", "EndpointPickerConfig"), ("kind", "Deployment"), ("endpoints", ""), ("groups", ""), ("pods", ""))
-    looked_at = [block for kind in kinds for block in of_kind(*kind)]
+    kinds = ("EndpointPickerConfig", "Deployment", "Role")
+    keys = (*(("kind", kind) for kind in kinds), ("endpoints", ""), ("groups", ""), ("pods", ""))
+    looked_at = [block for key in keys for block in of_kind(*key)]
     assert sorted(map(ids, (*looked_at, *OTHERS))) == sorted(map(ids, blocks("yaml")))
 
 
@@ -69,6 +73,15 @@ def test_pool_files_that_are_shipped_can_be_used() -> None:
     assert files
     for file in files:
         assert len(read_pool(file).pods) == 8
+
+
+@pytest.mark.parametrize("block", of_kind("kind", "Role"), ids=ids)
+def test_roles_allow_what_is_asked_for_and_no_more(block: Block) -> None:
+    asked = (pods_of("ns", LabelSelector.of({"a": "b"})), pool_of(PoolReference("p", "ns")))
+    rules = yaml.safe_load(block.text)["rules"]
+    allowed = {".".join(filter(None, (kind, *rule["apiGroups"]))) for rule in rules for kind in rule["resources"]}
+    assert allowed == {resource.kind for resource in asked}
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "watch"}
 
 
 @pytest.mark.parametrize("block", of_kind("kind", "Deployment"), ids=ids)

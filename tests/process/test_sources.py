@@ -9,6 +9,7 @@ import pytest
 
 from epp.config import DiscoverySettings, load
 from epp.discovery import CombinedSource, EndpointFileError, FileSource, TargetSource
+from epp.discovery.kubernetes import KubernetesSource
 from epp.endpoints import EndpointSpec
 from epp.process import StartError, sources
 from epp.process.sources import source_of, try_out
@@ -34,6 +35,7 @@ def discovery(*endpoints: str, file: str = "") -> DiscoverySettings:
         (discovery("10.0.0.1:80"), TargetSource),
         (discovery(file="f"), FileSource),
         (discovery("10.0.0.1:80", file="f"), CombinedSource),
+        (load(flags_of(pool_name="p"), {}).settings.discovery, KubernetesSource),
     ],
 )
 def test_sources_are_those_of_the_settings(settings: DiscoverySettings, kind: type) -> None:
@@ -46,6 +48,12 @@ async def test_a_file_that_cannot_be_read_fails_the_trial(endpoints: tuple[str, 
     with pytest.raises(StartError, match=f"{tmp_path}/none: cannot be read"):
         await try_out(discovery(*endpoints, file=f"{tmp_path}/none"))
     assert asyncio.all_tasks() == before
+
+
+async def test_a_cluster_without_a_way_to_it_fails_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/none")
+    with pytest.raises(StartError, match="no way to the Kubernetes API"):
+        await try_out(load(flags_of(pool_name="p"), {}).settings.discovery)
 
 
 async def test_a_file_that_can_be_read_passes(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What watching Kubernetes costs: `python -m bench.kubernetes`."""
