@@ -35,5 +35,7 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
+        """In one line. Files are not ours: what would do something to a terminal is shown as an escape."""
         place = f"{self.source}:{self.line}" if self.line else self.source
-        return ": ".join(part for part in (place, self.subject, self.key, self.message) if part)
+        text = ": ".join(part for part in (place, self.subject, self.key, self.message) if part)
+        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -191,7 +191,8 @@ def _told(fault: Fault, before: int, document: str) -> Fault:
 def _flat(root: Node) -> Iterator[Node]:
     """The resource, or those of a list. Items of a typed list may leave out what the list's kind says."""
     kind, api_version = at(root, "kind"), at(root, "apiVersion")
-    if not kind.endswith("List") or not isinstance(fields(root).get("items", root).value, list):
+    named = at(root, "metadata", "name")  # lists have none, and a resource's kind may end like a list's
+    if not kind.endswith("List") or named or not isinstance(fields(root).get("items", root).value, list):
         yield root
         return
     for item in items(child(root, "items")):

@@ -20,6 +20,7 @@ CHANGED_GROUPS = frozenset({"gateway.networking.k8s.io", "networking.gke.io"})
 """Routes and grants; health checks and back-end policies. Both know pools of today's group."""
 
 _RBAC_GROUP = "rbac.authorization.k8s.io"
+_POOLS = "inferencepools"
 
 
 def pointed_anew(resource: Resource, remarks: Remarks) -> Resource:
@@ -38,8 +39,9 @@ def pointed_anew(resource: Resource, remarks: Remarks) -> Resource:
 
 
 def _look_at_rules(resource: Resource, remarks: Remarks) -> None:
-    granted = [child(rule, "apiGroups") for rule in items(child(resource.root, "rules"))]
-    if any(scalar(group) == POOL_GROUP for groups in granted for group in items(groups)):
+    rules = items(child(resource.root, "rules"))
+    granted = [child(rule, "apiGroups") for rule in rules]
+    if any(_has(rule, "apiGroups", POOL_GROUP) and _has(rule, "resources", _POOLS) for rule in rules):
         return
     for index, groups in enumerate(granted):
         if any(scalar(group) == OLD_GROUP for group in items(groups)):
@@ -49,6 +51,10 @@ def _look_at_rules(resource: Resource, remarks: Remarks) -> None:
                 f" {OBJECTIVE.lower()}s and {REWRITE.lower()}s in {OBJECTIVE_API.partition('/')[0]}",
                 groups,
             )
+
+
+def _has(rule: Node, key: str, name: str) -> bool:
+    return any(scalar(one) in (name, "*") for one in items(child(rule, key)))
 
 
 def _is_reference(node: Node) -> bool:

@@ -58,6 +58,8 @@ class Insertion:
     """Blocks of the chain that the endpoint held before."""
     stamp: int
     """Names the insertion."""
+    late: int = 0
+    """Blocks of these that were last used long before."""
 
 
 class _Holding:
@@ -209,7 +211,7 @@ class PrefixIndex:
         kept = sum(self._touch(node, row, holder, count) for node, count in reversed(path))
         if holder.capacity:
             self._count_reuse(late, len(chain) // HASH_BYTES - kept)
-        insertion = Insertion(chain, row, kept, self._clock)
+        insertion = Insertion(chain, row, kept, self._clock, late)
         self._fit_capacity(row, holder)
         self._fit_bytes()
         return insertion
@@ -221,7 +223,12 @@ class PrefixIndex:
         """
         chain, row, keep = insertion.chain, insertion.row, insertion.kept
         holder = self._holders.get(row)
-        if holder is None or keep * HASH_BYTES >= len(chain):
+        if holder is None:
+            return
+        if holder.capacity:
+            self._late_blocks = max(0.0, self._late_blocks - insertion.late)
+            self._new_blocks = max(0.0, self._new_blocks - (len(chain) // HASH_BYTES - keep))
+        if keep * HASH_BYTES >= len(chain):
             return
         steps: list[tuple[_Node, int]] = []
         start = 0

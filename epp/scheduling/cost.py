@@ -86,7 +86,7 @@ class LeastWorkCost:
         total += decode
         total += impact
         if view.late_reuse and self.displacement and view.any_matched:
-            displacement = uncached * (self.displacement * view.late_reuse * (1 + self.impact * outstanding.mean()))
+            displacement = uncached * (self.displacement * view.late_reuse * (1 + self.impact * _typical(outstanding)))
             view.note("displacement", displacement)
             total += displacement
         return total
@@ -120,3 +120,9 @@ class LeastWorkCost:
         by_state[AdapterState.QUEUED] = wait
         by_state[AdapterState.BUSY] = wait + load
         return by_state[view.adapter_states(adapter)]
+
+
+def _typical(outstanding: Values) -> float:
+    """The mean, to which no endpoint adds much more than the middle one has: servers say some of it themselves."""
+    middle = float(np.median(outstanding))
+    return float(np.minimum(outstanding, min(8 * middle + 64, _MOST)).mean())

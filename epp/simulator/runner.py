@@ -148,8 +148,8 @@ def _interrupts_later() -> Iterator[None]:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, handler)
-    if interrupts:
-        raise KeyboardInterrupt
+        if interrupts:
+            signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager

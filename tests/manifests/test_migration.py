@@ -148,3 +148,16 @@ def test_whatever_stands_in_a_resource_something_is_made_of_it_or_it_is_an_error
     whole = {"apiVersion": f"{OLD_GROUP}/v1alpha2", "kind": kind, "metadata": metadata, "spec": spec}
     made = migrated(yaml.safe_dump(whole, allow_unicode=True))
     assert bool(made.errors) != bool(made.resources)
+
+
+@pytest.mark.parametrize("items", ["[]", "[{cidr: 10.0.0.0/8}]"])
+def test_a_resource_whose_kind_ends_like_a_lists_goes_through(items: str) -> None:
+    text = f"apiVersion: example.com/v1\nkind: IPAllowList\nmetadata: {{name: a}}\nitems: {items}\n"
+    made = migrated(text)
+    assert (made.text, made.errors, made.lost) == (text, [], [])
+
+
+def test_findings_do_nothing_to_a_terminal() -> None:
+    made = migrated(old("InferencePool", "{}", name='"a\\e]0;owned\\a"'))
+    assert made.errors
+    assert all(line.isprintable() for line in made.errors)

@@ -105,3 +105,8 @@ def test_a_role_that_grants_only_the_older_group_is_named() -> None:
     assert len(made.lost) == 1
     assert made.lost[0].startswith("6: Role epp: rules[1].apiGroups: grants nothing in inference.networking.k8s.io")
     assert migrated(ROLE % f"{OLD_GROUP}, {NEW_GROUP}").lost == []
+
+
+def test_a_rule_for_other_resources_of_todays_group_does_not_silence_that() -> None:
+    other = f"- {{apiGroups: [{NEW_GROUP}], resources: [somethings], verbs: [get]}}\n"
+    assert len(migrated(ROLE % OLD_GROUP + other).lost) == 1

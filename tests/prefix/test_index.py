@@ -224,3 +224,14 @@ def test_late_reuse_is_forgotten_when_the_load_changes() -> None:
     for turn in range(200):
         index.insert(chain(1000 + turn), 0)
     assert index.late_reuse < 0.1
+
+
+def test_what_is_taken_back_leaves_late_reuse_as_it_was() -> None:
+    index = PrefixIndex()
+    index.set_capacity(0, 40)
+    for turn in range(400):
+        index.insert(chain(turn % 16, 0), 0)
+    before = index.late_reuse
+    for turn in range(200):
+        index.undo(index.insert(chain(1000 + turn), 0))
+    assert index.late_reuse == pytest.approx(before, abs=0.05)

@@ -39,6 +39,12 @@ def test_a_copy_displaces_what_would_be_used_again_the_dearer_the_busier_all_are
     assert added == pytest.approx([5 * 0.2 * 1000 * 1.2, 5 * 0.2 * 360 * 1.2])
 
 
+def test_an_endpoint_that_claims_a_million_requests_does_not_decide_between_the_others() -> None:
+    pool = pool_of(4, foreign_requests=[1_000_000, 40, 0, 2])
+    view = view_of(pool, matched_blocks=[0, 10, 4, 0], prompt_tokens=1000, late_reuse=0.05)
+    assert LeastWorkCost().cost(request(), view).argmin() == 2
+
+
 @pytest.mark.parametrize(("matched", "late_reuse"), [([0, 10], 0.0), ([0, 0], 0.5)])
 def test_without_late_reuse_or_any_copy_nothing_is_displaced(matched: list[int], late_reuse: float) -> None:
     view = view_of(pool_of(2), matched_blocks=matched, prompt_tokens=1000, late_reuse=late_reuse)

@@ -102,3 +102,13 @@ def interrupted_start(started: list[bool]) -> None:
     with _interrupts_later():
         signal.raise_signal(signal.SIGINT)
         started.append(True)
+
+
+def test_who_ignores_interrupts_is_not_interrupted() -> None:
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    started: list[bool] = []
+    try:
+        interrupted_start(started)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert started

@@ -226,7 +226,8 @@ def _access(cluster: _Cluster, file: Path) -> Access:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise AccessError(f"{file}: server {server[:80]!r} is no URL with http:// or https://")
     if cluster.proxy_url and urlsplit(cluster.proxy_url).scheme not in ("http", "https"):
-        raise AccessError(f"{file}: proxy-url {cluster.proxy_url[:80]!r}: only http:// and https:// can be used")
+        scheme = urlsplit(cluster.proxy_url).scheme[:20]  # the rest may hold a password
+        raise AccessError(f"{file}: proxy-url with {scheme!r}: only http:// and https:// can be used")
     return Access(
         server=server,
         ca=_material(cluster.certificate_authority, cluster.certificate_authority_data, file),

@@ -108,8 +108,12 @@ class ApiClient:
         response = await self._send(path, query, limits, presented)
         if response.status != 401:
             return response
-        self._credentials.refused()
-        renewed = await self._credentials.present()
+        try:
+            self._credentials.refused()
+            renewed = await self._credentials.present()
+        except ApiError:
+            response.close()
+            raise
         if renewed == presented:
             return response
         response.close()

@@ -14,7 +14,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -45,8 +45,10 @@ class Presented:
     """What goes with a request."""
 
     headers: tuple[tuple[str, str], ...]
-    tls: ssl.SSLContext | None
+    tls: ssl.SSLContext | None = field(compare=False)
     """None for a server without TLS."""
+    tls_of: tuple[object, ...] = ()
+    """What the context was made of: contexts themselves cannot be compared."""
 
 
 class _Printed(msgspec.Struct, rename="camel"):
@@ -59,7 +61,7 @@ class _ExecCredential(msgspec.Struct):
     status: _Printed
 
 
-def find_access(env: Mapping[str, str], home: Path, service_account: Path = SERVICE_ACCOUNT) -> Access:
+def find_access(env: Mapping[str, str], home: Path | None = None, service_account: Path = SERVICE_ACCOUNT) -> Access:
     """By KUBECONFIG, else by the pod's service account, else by `~/.kube/config`. Raises AccessError.
 
     The order is that of controller-runtime.
@@ -69,12 +71,27 @@ def find_access(env: Mapping[str, str], home: Path, service_account: Path = SERV
         access = access_in_cluster(env, service_account)
         if access:
             return access
-        listed = [home / ".kube" / "config"]
-    files = [KubeconfigFile(path, _read(path)) for path in listed if path.exists()]
+        listed = [_home(home) / ".kube" / "config"]
+    files = [KubeconfigFile(path, _read(path)) for path in listed if _is_there(path)]
     if not files:
         where = ", ".join(map(str, listed))
-        raise AccessError(f"no way to the Kubernetes API: not in a pod, and {where} is missing: set KUBECONFIG")
+        why = f"{where} is missing" if env.get("KUBECONFIG") else f"not in a pod, and {where} is missing"
+        raise AccessError(f"no way to the Kubernetes API: {why}: set KUBECONFIG")
     return access_of(files)
+
+
+def _home(given: Path | None) -> Path:
+    try:
+        return given or Path.home()
+    except RuntimeError:  # a user without a name, as containers have
+        raise AccessError("no way to the Kubernetes API: not in a pod, and no home folder: set KUBECONFIG") from None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise AccessError(f"{path}: cannot be read ({error.strerror}): correct KUBECONFIG or its permissions") from None
 
 
 class Credentials:
@@ -92,7 +109,8 @@ class Credentials:
         if user.plugin and self._printed is None:
             self._printed = await _run(user.plugin)
         try:
-            return Presented(tuple(self._headers()), self._context())
+            headers, context = tuple(self._headers()), self._context()
+            return Presented(headers, context, self._tls_of)
         except (OSError, ValueError, ssl.SSLError) as error:
             raise ApiError(Failing.UNAUTHORIZED, f"{self._access.source}: {error}") from None
 
@@ -130,7 +148,7 @@ class Credentials:
 
 def _tls(access: Access, certificate: Material, key: Material) -> ssl.SSLContext:
     ca = _read(access.ca) if isinstance(access.ca, Path) else access.ca
-    context = ssl.create_default_context(cadata=ca.decode("ascii") if ca else None)
+    context = ssl.create_default_context(cadata=ca.decode("ascii", "ignore") if ca else None)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 asks for it, and many clusters' authorities fail it
     if not access.verify:
         context.check_hostname = False

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -44,7 +43,7 @@ class KubernetesSource:
         """Publishes until cancelled, see `Source`. Raises AccessError when it is not known how to reach the server."""
         access = self._access
         if access is None:
-            access = await asyncio.to_thread(find_access, os.environ, Path.home())
+            access = await asyncio.to_thread(find_access, os.environ)
         _LOG.info("watching %s at %s", self._watched, access.server)
         async with ApiClient(access) as api:
             await _Run(self._watched, api, self._rng, publish).run()

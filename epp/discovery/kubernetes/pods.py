@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from itertools import islice
 from types import MappingProxyType
 
@@ -121,6 +121,8 @@ def _address(status: _Status) -> str:
         address = ip_address(text)
     except ValueError:
         raise UnreadableError("it is ready and has no IP address") from None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
     if address.is_multicast or address.is_unspecified or address.is_link_local or "%" in text:
         raise UnreadableError("its address is a multicast, link-local or unspecified one, which pods do not have")
     return address.compressed

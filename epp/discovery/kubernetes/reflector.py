@@ -59,7 +59,7 @@ SHORT_WATCH_S = 1.0
 """A watch that ends sooner with nothing said has failed."""
 
 FAILED_TRIES = 3
-"""After so many in a row a failure is told, and a watch's version may be what is wrong."""
+"""After so many in a row a failure is told, and what was begun is begun anew."""
 
 MAX_TOLD = 20
 """Different reasons for skipping objects that are told of."""
@@ -224,7 +224,8 @@ class Reflector(Generic[T]):
         if error.failing is Failing.GONE:
             self._relist(now)
             return
-        if self._incoming is None and self._failures >= FAILED_TRIES and error.failing is not Failing.UNREACHABLE:
+        begun = self._incoming is None or self._token  # with a version, or a page's token, that may be what is wrong
+        if begun and self._failures >= FAILED_TRIES and error.failing is not Failing.UNREACHABLE:
             self._start_list()
         self._wait(error.retry_after_s, now)
 

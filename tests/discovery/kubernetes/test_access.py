@@ -172,3 +172,9 @@ def test_in_a_pod() -> None:
 @pytest.mark.parametrize("env", [{}, {"KUBERNETES_SERVICE_HOST": "a"}, {**IN_POD, "KUBERNETES_SERVICE_PORT": ""}])
 def test_outside_of_a_pod(env: dict[str, str]) -> None:
     assert access_in_cluster(env) is None
+
+
+def test_a_refused_proxy_keeps_its_password() -> None:
+    with pytest.raises(AccessError, match="socks5") as refused:
+        access(config(**{"proxy-url": "socks5://me:s3cret@p:1080"}), "/f")
+    assert "s3cret" not in str(refused.value)

@@ -40,7 +40,7 @@ def test_the_environment_comes_before_the_pod_and_the_pod_before_the_home(tmp_pa
 def test_files_that_are_missing_are_passed_over_as_long_as_one_is_there(tmp_path: Path) -> None:
     named = kubeconfig(tmp_path / "named", "named")
     assert find_access({"KUBECONFIG": f"{tmp_path}/none::{named}"}, tmp_path).server == "http://named"
-    with pytest.raises(AccessError, match=r"not in a pod, and .*/none is missing: set KUBECONFIG"):
+    with pytest.raises(AccessError, match=r"API: .*/none is missing: set KUBECONFIG"):
         find_access({"KUBECONFIG": f"{tmp_path}/none"}, tmp_path)
     with pytest.raises(AccessError, match="cannot be read"):
         find_access({"KUBECONFIG": str(tmp_path)}, tmp_path)
@@ -154,3 +154,10 @@ async def test_a_program_may_print_a_certificate(tmp_path: Path) -> None:
     shown = await Credentials(Access("https://api", user=User(plugin=plugin))).present()
     assert shown.headers == ()
     assert shown.tls
+
+
+async def test_what_is_presented_again_over_tls_is_the_same_as_before() -> None:
+    credentials = Credentials(Access("https://api", user=User(token="t")))
+    before = await credentials.present()
+    credentials.refused()
+    assert await credentials.present() == before

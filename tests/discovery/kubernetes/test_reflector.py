@@ -413,3 +413,14 @@ class Copying(RuleBasedStateMachine):
 
 TestCopying = Copying.TestCase
 TestCopying.settings = settings(max_examples=150, stateful_step_count=40)
+
+
+def test_a_page_that_the_server_refuses_again_and_again_leads_to_a_list_from_the_beginning() -> None:
+    reflector: Reflector[int] = Reflector(read, np.random.default_rng(0))
+    reflector.listed(page(1, "token", a=1), 0.0)
+    assert reflector.step(0.0) == ListFrom("token", module.PAGE_OBJECTS)
+    now = 0.0
+    for _ in range(module.FAILED_TRIES):
+        reflector.failed(ApiError(Failing.SERVER, "continue key is not valid"), now)
+        now += module.LONGEST_WAIT_S
+    assert reflector.step(now) == ListFrom("", module.PAGE_OBJECTS)
